@@ -1,0 +1,186 @@
+"""What the arbiter knows of its workers without asking them: shared memory, one slot each.
+
+The arbiter makes the board before it forks, so the same pages are mapped into every worker
+(`mmap(-1, size)`, anonymous and shared). A worker writes only its own slot; the arbiter, and
+whoever reports statistics, only read. There is therefore no lock.
+
+Why not a file whose modification time is the heartbeat: a file lives on some file system, a slow
+disk under it stops the worker that only wanted to say it is alive, and every container needs
+advice about /dev/shm. Here a heartbeat is one store to memory.
+
+A slot is eight C doubles, one cache line, so that two workers never contend for the same line.
+A double that is aligned to eight bytes is stored and loaded by one instruction, so a reader sees
+the old value or the new one and never half of each. Each cell stands alone: nothing may be
+concluded from two cells having been read at the same moment.
+
+Times are `time.monotonic()` seconds. That clock counts from the same origin in every process of
+the machine, and setting the date does not move it.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import time
+
+HEARTBEAT = 0
+"""Monotonic time of the last sign of life; 0.0 before the first."""
+BOOTED = 1
+"""1.0 once the worker has loaded its application."""
+REQUESTS = 2
+"""Requests answered since the worker started."""
+BUSY_SINCE = 3
+"""Monotonic time at which the request being answered began; 0.0 when idle."""
+CONNECTIONS = 4
+"""Client connections that are open."""
+PID = 5
+"""Process id of the worker; 0 before the fork."""
+GENERATION = 6
+"""Number of the generation (configuration and application code) the worker belongs to."""
+
+CELLS = 8
+SLOT_SIZE = CELLS * 8
+
+
+class Slot:
+    """One worker's share of the board.
+
+    A slot made without a board has memory of its own, also shared with processes forked later.
+    Hot code stores to `cells[HEARTBEAT]` and its neighbours directly; the rest uses the names.
+    """
+
+    __slots__ = ("cells",)
+
+    def __init__(self, cells: memoryview[float] | None = None) -> None:
+        self.cells = _shared_cells(1) if cells is None else cells
+
+    def clear(self) -> None:
+        """Set every cell to 0.0 and the heartbeat to now, where a new worker's time-out begins."""
+        for index in range(CELLS):
+            self.cells[index] = 0.0
+        self.notify()
+
+    def notify(self) -> None:
+        """Record a sign of life."""
+        self.cells[HEARTBEAT] = time.monotonic()
+
+    def last_update(self) -> float:
+        """Return the monotonic time of the last sign of life, in seconds."""
+        return float(self.cells[HEARTBEAT])
+
+    @property
+    def booted(self) -> bool:
+        """Whether the worker has loaded its application."""
+        return bool(self.cells[BOOTED])
+
+    @booted.setter
+    def booted(self, value: bool) -> None:
+        self.cells[BOOTED] = float(value)
+
+    @property
+    def requests(self) -> int:
+        """Requests answered since the worker started."""
+        return int(self.cells[REQUESTS])
+
+    @requests.setter
+    def requests(self, value: int) -> None:
+        self.cells[REQUESTS] = float(value)
+
+    @property
+    def busy_since(self) -> float:
+        """Monotonic time at which the request being answered began; 0.0 when idle."""
+        return float(self.cells[BUSY_SINCE])
+
+    @busy_since.setter
+    def busy_since(self, value: float) -> None:
+        self.cells[BUSY_SINCE] = value
+
+    @property
+    def connections(self) -> int:
+        """Client connections that are open."""
+        return int(self.cells[CONNECTIONS])
+
+    @connections.setter
+    def connections(self, value: int) -> None:
+        self.cells[CONNECTIONS] = float(value)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the worker; 0 before the fork."""
+        return int(self.cells[PID])
+
+    @pid.setter
+    def pid(self, value: int) -> None:
+        self.cells[PID] = float(value)
+
+    @property
+    def generation(self) -> int:
+        """Number of the generation the worker belongs to."""
+        return int(self.cells[GENERATION])
+
+    @generation.setter
+    def generation(self, value: int) -> None:
+        self.cells[GENERATION] = float(value)
+
+    def fileno(self) -> int:
+        """Refuse, with `io.UnsupportedOperation` (an OSError): there is no file behind a slot."""
+        raise io.UnsupportedOperation("a worker's heartbeat is kept in memory, not in a file")
+
+    def close(self) -> None:
+        """Do nothing: the memory goes when the last process that maps it ends.
+
+        Present for worker classes that close `worker.tmp` themselves; later heartbeats still work.
+        """
+
+
+class Scoreboard:
+    """The slots of all workers, lent out by the arbiter.
+
+    `capacity` is how many slots are made at once (at least 1). When all are lent the board grows
+    by as many again, so that TTIN never meets a limit. A slot made by such growth is shared with
+    the processes forked afterwards, among them the worker it is lent to.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        if capacity < 1:
+            raise ValueError(f"a scoreboard needs room for at least one slot, not {capacity}")
+        self.capacity = 0
+        self._growth = capacity
+        self._free: list[Slot] = []
+        self._lent: list[Slot] = []
+        self._grow()
+
+    def acquire(self) -> Slot:
+        """Lend a cleared slot, whose heartbeat is now."""
+        if not self._free:
+            self._grow()
+        slot = self._free.pop()
+        slot.clear()
+        self._lent.append(slot)
+        return slot
+
+    def release(self, slot: Slot) -> None:
+        """Take back the slot of a worker that has been reaped.
+
+        Raises ValueError when the slot is not lent by this board: releasing it twice would give
+        two workers the same memory.
+        """
+        if slot not in self._lent:
+            raise ValueError("this slot is not lent by this scoreboard")
+        self._lent.remove(slot)
+        self._free.append(slot)
+
+    def slots(self) -> list[Slot]:
+        """Return the slots that are lent at present."""
+        return list(self._lent)
+
+    def _grow(self) -> None:
+        cells = _shared_cells(self._growth)
+        # In reverse, so that slots are lent in the order of their addresses.
+        for index in reversed(range(self._growth)):
+            self._free.append(Slot(cells[index * CELLS : (index + 1) * CELLS]))
+        self.capacity += self._growth
+
+
+def _shared_cells(slots: int) -> memoryview[float]:
+    return memoryview(mmap.mmap(-1, slots * SLOT_SIZE)).cast("d")
