@@ -1,0 +1,417 @@
+"""Start the real command as a process, talk to it over sockets, and leave nothing behind.
+
+    with Server("app:app", "--workers", "2", cwd=tmp_path, files={"app.py": SOURCE}) as server:
+        assert server.get("/").status == 200
+        server.send_signal(signal.SIGHUP)
+        server.wait_for("Handling signal: hup")
+        assert server.stop() == 0
+
+A server gets a session of its own, so every process that descends from it (workers, the master
+of a binary upgrade) can be found again; leaving the context ends them all, and complains when
+any of them outlived a stop. Every wait has a deadline and tells the log when it passes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import random
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+DEADLINE = 20.0
+"""Seconds that any wait may take, unless told otherwise: generous, for machines are noisy."""
+
+HELLO = """\
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+    return [b"hello"]
+"""
+"""The smallest application worth serving; `files={"app.py": HELLO}` serves it as `app:app`."""
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody uses, from below the range that the kernel hands out."""
+    for _ in range(100):
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port on 127.0.0.1 between 10000 and 32000")
+
+
+def until(
+    condition: Callable[[], T], what: str = "the condition", timeout: float = DEADLINE
+) -> T:
+    """Poll until `condition()` is true and return its value; AssertionError after `timeout`."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not so after {timeout} s")
+        time.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What /proc/PID/stat says of a process."""
+
+    pid: int
+    state: str
+    ppid: int
+    session: int
+
+
+def processes() -> Iterator[Stat]:
+    """Every process that is not a zombie."""
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            fields = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] not in "ZX":
+            yield Stat(int(name), fields[0], int(fields[1]), int(fields[3]))
+
+
+def alive(pid: int) -> bool:
+    """Whether `pid` is a process that runs (a zombie does not)."""
+    return any(process.pid == pid for process in processes())
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole response, in http.client's words."""
+
+    status: int
+    reason: str
+    version: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    def read(self) -> bytes:
+        return self.body
+
+    def getheader(self, name: str, default: str | None = None) -> str | None:
+        value: str | None = self.headers.get(name, default)
+        return value
+
+
+class _Connection(http.client.HTTPConnection):
+    """An HTTP connection over a socket that is already open."""
+
+    def __init__(self, opened: socket.socket, host: str) -> None:
+        super().__init__(host)
+        self.sock = opened
+
+
+class Server:
+    """`python -m gunicorn ARGS APP`, started in `cwd`.
+
+    `files` are written into `cwd` first. `env` is added to this process's environment, from which
+    what would configure a server has been taken out. `bind` is the --bind value: a free port of
+    127.0.0.1 by default, "unix:PATH" for a unix socket, "" to pass none at all (the options or
+    the config file bind; give `address` then). `app` None passes no application.
+    With `wait` the constructor returns when the address accepts connections, and raises
+    AssertionError with the log when the process ends before that.
+    """
+
+    def __init__(
+        self,
+        app: str | None,
+        *args: str,
+        cwd: str | os.PathLike[str],
+        env: Mapping[str, str] | None = None,
+        bind: str | None = None,
+        wait: bool = True,
+        files: Mapping[str, str] | None = None,
+        command: Sequence[str] = (sys.executable, "-m", "gunicorn"),
+        address: tuple[str, int] | str | None = None,
+        tls: ssl.SSLContext | None = None,
+        umask: int = -1,
+    ) -> None:
+        self.cwd = Path(cwd)
+        for name, text in (files or {}).items():
+            path = self.cwd / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.tls = tls
+        if bind is None:
+            bind = f"127.0.0.1:{free_port()}"
+        self.bind = bind
+        self.address: tuple[str, int] | str = address or self._address_of(bind or "127.0.0.1:8000")
+        self.log_path = self._new_log()
+        binding = ["--bind", bind] if bind else []
+        self.command = [*command, *binding, *args, *([app] if app else [])]
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                cwd=self.cwd,
+                env=self._environment(env or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                umask=umask,
+            )
+        self.pid = self.process.pid
+        if wait:
+            try:
+                self.wait_ready()
+            except BaseException:
+                self.clean_up()
+                raise
+
+    @property
+    def port(self) -> int:
+        """The TCP port (TypeError for a unix socket)."""
+        if isinstance(self.address, str):
+            raise TypeError(f"{self.address} has no port")
+        return self.address[1]
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    # -- what it says ------------------------------------------------------------------------
+
+    def log(self) -> str:
+        """All that the server has written to stdout and stderr so far."""
+        return self.log_path.read_text(errors="replace")
+
+    def wait_for(
+        self, pattern: str, timeout: float = DEADLINE, *, count: int = 1
+    ) -> re.Match[str]:
+        """The `count`-th place in the log that matches the regular expression, waited for."""
+
+        def found() -> re.Match[str] | None:
+            matches = list(re.finditer(pattern, self.log(), re.MULTILINE))
+            return matches[count - 1] if len(matches) >= count else None
+
+        match = self.until(found, f"{count} x {pattern!r} in the log", timeout)
+        assert match is not None
+        return match
+
+    def until(
+        self, condition: Callable[[], T], what: str = "the condition", timeout: float = DEADLINE
+    ) -> T:
+        """Poll until `condition()` is true; the AssertionError shows the log."""
+        try:
+            return until(condition, what, timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n--- log ---\n{self.log()}") from None
+
+    def wait_ready(self, timeout: float = DEADLINE) -> None:
+        """Wait until the address accepts a connection."""
+
+        def ready() -> bool:
+            code = self.process.poll()
+            if code is not None:
+                raise AssertionError(f"exit code {code} at start\n--- log ---\n{self.log()}")
+            try:
+                self.connect(handshake=False).close()
+            except OSError:
+                return False
+            return True
+
+        self.until(ready, f"listening at {self.address}", timeout)
+
+    # -- its processes -----------------------------------------------------------------------
+
+    def workers(self, pid: int | None = None) -> list[int]:
+        """The pids of the children of the arbiter (or of `pid`), oldest first."""
+        parent = self.pid if pid is None else pid
+        return sorted(process.pid for process in processes() if process.ppid == parent)
+
+    def wait_workers(
+        self, count: int, timeout: float = DEADLINE, *, pid: int | None = None
+    ) -> list[int]:
+        """Wait until there are `count` workers; returns their pids."""
+
+        def settled() -> list[int] | None:
+            pids = self.workers(pid)
+            return pids if len(pids) == count else None
+
+        if count == 0:
+            self.until(lambda: not self.workers(pid), "no workers", timeout)
+            return []
+        pids = self.until(settled, f"{count} workers", timeout)
+        assert pids is not None
+        return pids
+
+    def leftovers(self) -> list[int]:
+        """Every process of this server's session that still runs."""
+        return [process.pid for process in processes() if process.session == self.pid]
+
+    def send_signal(self, sig: int) -> None:
+        """Send a signal to the arbiter."""
+        self.process.send_signal(sig)
+
+    def wait(self, timeout: float = DEADLINE) -> int:
+        """Wait until the arbiter ends; returns its exit code (negative: the signal)."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(
+                f"still running after {timeout} s\n--- log ---\n{self.log()}"
+            ) from None
+
+    def stop(self, sig: int = signal.SIGTERM, timeout: float = DEADLINE) -> int:
+        """Send `sig`, wait for the end and return the exit code.
+
+        AssertionError when it does not end, or when processes of its are left.
+        """
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        code = self.wait(timeout)
+        self.assert_nothing_left()
+        return code
+
+    def assert_nothing_left(self, timeout: float = 5.0) -> None:
+        """AssertionError when a process of the server's session is still there."""
+        with contextlib.suppress(AssertionError):
+            until(lambda: not self.leftovers(), "the end of every process", timeout)
+        left = self.leftovers()
+        if left:
+            raise AssertionError(f"processes left behind: {left}\n--- log ---\n{self.log()}")
+
+    def clean_up(self) -> list[int]:
+        """Kill what still runs; returns the pids that did."""
+        left = self.leftovers()
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(DEADLINE)
+        until(lambda: not self.leftovers(), "the end of killed processes")
+        return left
+
+    # -- talking to it -----------------------------------------------------------------------
+
+    def connect(self, timeout: float = DEADLINE, *, handshake: bool = True) -> socket.socket:
+        """A client socket connected to the server (wrapped when `tls` was given)."""
+        if isinstance(self.address, str):
+            client = socket.socket(socket.AF_UNIX)
+            client.settimeout(timeout)
+            try:
+                client.connect(self.address)
+            except OSError:
+                client.close()
+                raise
+        else:
+            client = socket.create_connection(self.address, timeout)
+        if self.tls and handshake:
+            return self.tls.wrap_socket(client, server_hostname="localhost")
+        return client
+
+    def request(
+        self,
+        method: str,
+        path: str = "/",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = DEADLINE,
+    ) -> Reply:
+        """One request on a connection of its own (`Connection: close` unless `headers` say)."""
+        fields = {"Connection": "close", **(headers or {})}
+        host = "localhost" if isinstance(self.address, str) else f"127.0.0.1:{self.port}"
+        with self.connect(timeout) as client, contextlib.closing(_Connection(client, host)) as talk:
+            talk.request(method, path, body, fields)
+            response = talk.getresponse()
+            return Reply(
+                response.status,
+                response.reason,
+                response.version,
+                response.headers,
+                response.read(),
+            )
+
+    def get(
+        self,
+        path: str = "/",
+        headers: Mapping[str, str] | None = None,
+        timeout: float = DEADLINE,
+    ) -> Reply:
+        """GET `path` on a connection of its own."""
+        return self.request("GET", path, None, headers, timeout)
+
+    def raw(self, data: bytes, timeout: float = DEADLINE) -> bytes:
+        """Send bytes on a new connection and return all that comes back until it is closed."""
+        with self.connect(timeout) as client:
+            client.sendall(data)
+            return read_all(client)
+
+    # -- a context ---------------------------------------------------------------------------
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self.stop()
+        finally:
+            self.clean_up()
+
+    # -- the parts of starting ---------------------------------------------------------------
+
+    def _new_log(self) -> Path:
+        number = 0
+        while (path := self.cwd / f"server{number or ''}.log").exists():
+            number += 1
+        return path
+
+    @staticmethod
+    def _address_of(bind: str) -> tuple[str, int] | str:
+        if bind.startswith("unix:"):
+            return bind.removeprefix("unix:")
+        host, _, port = bind.rpartition(":")
+        host = host.strip("[]")
+        return ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port or 8000))
+
+    @staticmethod
+    def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+        ours = {"GUNICORN_CMD_ARGS", "GUNICORN_FD", "GUNICORN_PID", "WEB_CONCURRENCY", "PORT"}
+        ours |= {"FORWARDED_ALLOW_IPS", "SENDFILE", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET"}
+        kept = {name: value for name, value in os.environ.items() if name not in ours}
+        return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **extra}
+
+
+def read_all(client: socket.socket) -> bytes:
+    """All bytes until the peer closes (a reset counts as closing)."""
+    received = bytearray()
+    while True:
+        try:
+            piece = client.recv(65536)
+        except ConnectionResetError:
+            return bytes(received)
+        if not piece:
+            return bytes(received)
+        received += piece
