@@ -1,0 +1,307 @@
+"""What every worker is, whatever its way of serving: a process with a life of four steps.
+
+    arbiter                         worker process
+    Worker(...)   ->  fork  ->      init_process()   environment, user, signals, application
+                                    run()            until `alive` is False
+                                    exit             0 asked for, 1 aborted, 3 and 4 never booted
+
+Worker classes, ours and third parties', subclass `Worker` and write `run()`. The contract of a
+loop: look at `alive` and `is_parent_alive()` at least once a second, call `notify()` as often, and
+poll `PIPE[0]`, which becomes readable at every signal, so that no signal waits for the next second.
+
+The constructor runs in the arbiter, everything else in the child.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from gunicorn import reloader
+from gunicorn.scoreboard import Slot
+from gunicorn.workers import failure, privileges, refusal, spew
+
+if TYPE_CHECKING:
+    import socket
+
+    from gunicorn.config import Config
+    from gunicorn.glogging import Logger
+
+WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class AppLoader(Protocol):
+    """What a worker needs of gunicorn.app.base.BaseApplication."""
+
+    def wsgi(self) -> WSGIApplication:
+        """Load the application, once, and return the callable."""
+
+
+class Worker:
+    """A process that serves requests; the base of every worker class.
+
+    Hooks are given workers, so the attributes are an interface:
+
+    - `age`: how many workers the arbiter had started when it made this one, counting it.
+    - `pid`, `ppid`: process ids of the worker (0 before the fork) and of the arbiter.
+    - `sockets`: the listeners. `timeout`: seconds of silence after which the arbiter kills it.
+    - `cfg`, `log`, `app`, `wsgi`: configuration, logger, loader, and the loaded application.
+    - `alive`: whether to go on serving. `aborted`: whether the arbiter has given it up.
+    - `nr`, `max_requests`: requests answered, and after how many to retire (with the jitter
+      added; `sys.maxsize` when there is no limit).
+    - `tmp`: its slot of the scoreboard. `generation`: the configuration and code it belongs to.
+    """
+
+    SIGNALS: ClassVar[list[signal.Signals]] = [
+        signal.SIGABRT,
+        signal.SIGHUP,
+        signal.SIGQUIT,
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGTTIN,
+        signal.SIGTTOU,
+        signal.SIGWINCH,
+        signal.SIGCHLD,
+    ]
+    """The signals whose disposition the arbiter changed and a worker starts afresh with."""
+
+    PIPE: Sequence[int] = ()
+    """(read end, write end) of the non-blocking pipe that every signal writes to."""
+
+    def __init__(  # noqa: PLR0917 - the signature that third-party workers rely on
+        self,
+        age: int,
+        ppid: int,
+        sockets: Sequence[socket.socket],
+        app: AppLoader,
+        timeout: float,
+        cfg: Config,
+        log: Logger,
+    ) -> None:
+        self.age = age
+        self.pid = 0
+        self.ppid = ppid
+        self.sockets = sockets
+        self.app = app
+        self.timeout = timeout
+        self.cfg = cfg
+        self.log = log
+        self.wsgi: WSGIApplication | None = None
+        self.alive = True
+        self.aborted = False
+        self.nr = 0
+        self.max_requests = _retire_after(cfg.max_requests, cfg.max_requests_jitter)
+        self.generation = 0
+        self.tmp = Slot()
+        self.reloader: reloader.Reloader | None = None
+        self._interrupted = False
+        self._quitting = False
+
+    def __str__(self) -> str:
+        return f"<Worker {self.pid}>"
+
+    @classmethod
+    def setup(cls) -> None:
+        """Prepare this worker class; the arbiter calls it once, before it binds its listeners."""
+
+    @classmethod
+    def check_config(cls, cfg: Config, log: Logger) -> None:
+        """Raise ConfigError for settings that this worker class cannot serve with."""
+
+    @property
+    def booted(self) -> bool:
+        """Whether the application is loaded; true in the arbiter's copy as well."""
+        return self.tmp.booted
+
+    @booted.setter
+    def booted(self, value: bool) -> None:
+        self.tmp.booted = value
+
+    def notify(self) -> None:
+        """Tell the arbiter that this worker is alive; at least once in `timeout` seconds."""
+        self.tmp.notify()
+
+    # The life of the process
+
+    def init_process(self) -> None:
+        """Turn the forked copy of the arbiter into a worker, then serve until told to stop.
+
+        A subclass that overrides this calls it last, as it returns only when `run()` does.
+        """
+        self.pid = os.getpid()
+        self.tmp.pid = self.pid
+        self.init_environment()
+        self.init_wakeup()
+        self.init_descriptors()
+        self.init_signals()
+        if self.cfg.reload:
+            self.init_reloader()
+        self.load_wsgi()
+        if self.reloader is not None:
+            self.reloader.start()
+        self.cfg.post_worker_init(self)
+        self.booted = True
+        self.run()
+
+    def run(self) -> None:
+        """Serve until `alive` is False. Every worker class writes its own."""
+        raise NotImplementedError(f"{type(self).__name__} must define run()")
+
+    def init_environment(self) -> None:
+        """Take on the identity and surroundings of a worker: variables, user, random numbers."""
+        os.environ.update(self.cfg.env)
+        privileges.drop(self.cfg.uid, self.cfg.gid, initgroups=self.cfg.initgroups)
+        os.umask(self.cfg.umask)
+        # Otherwise all workers would draw the same numbers, the generator having been forked.
+        random.seed()
+        if self.cfg.spew:
+            spew.install()
+
+    def init_wakeup(self) -> None:
+        """Open PIPE and have the interpreter write to it at every signal."""
+        self.PIPE = os.pipe()
+        for fd in self.PIPE:
+            os.set_blocking(fd, False)
+        # A full pipe has woken the loop already: nothing is lost, and nothing to warn of.
+        signal.set_wakeup_fd(self.PIPE[1], warn_on_full_buffer=False)
+
+    def init_descriptors(self) -> None:
+        """Keep listeners and log files out of the programs that the application starts."""
+        for sock in self.sockets:
+            sock.set_inheritable(False)
+        self.log.close_on_exec()
+
+    def init_signals(self) -> None:
+        """Install the worker's signal handlers in place of the arbiter's."""
+        for signum in self.SIGNALS:
+            signal.signal(signum, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, self.handle_exit)
+        signal.signal(signal.SIGQUIT, self.handle_quit)
+        signal.signal(signal.SIGINT, self.handle_quit)
+        signal.signal(signal.SIGABRT, self.handle_abort)
+        signal.signal(signal.SIGUSR1, self.handle_usr1)
+        signal.signal(signal.SIGWINCH, self.handle_winch)
+        # Meant for the arbiter, yet sent to the whole group by a closing terminal or by a pkill.
+        # A handler and not SIG_IGN, which the programs that the application starts would inherit.
+        signal.signal(signal.SIGHUP, self.handle_unused)
+        signal.signal(signal.SIGUSR2, self.handle_unused)
+        # Requests in progress go on: these two must not fail a system call of the application.
+        signal.siginterrupt(signal.SIGTERM, False)
+        signal.siginterrupt(signal.SIGUSR1, False)
+
+    def init_reloader(self) -> None:
+        """Make the watcher of source files; it is started once the application is loaded."""
+        engine = reloader.engine(self.cfg.reload_engine)
+        self.reloader = engine(self.cfg.reload_extra_files, self.handle_source_change)
+
+    def load_wsgi(self) -> None:
+        """Load the application into `wsgi`.
+
+        An application that cannot be loaded ends the worker (the exception propagates), except
+        under `reload`: then every request is answered with the traceback, and the worker waits
+        for the file to be mended.
+        """
+        try:
+            self.wsgi = self.app.wsgi()
+        except Exception as error:
+            if self.reloader is None:
+                raise
+            self._serve_failure(error, self.reloader)
+
+    def is_parent_alive(self) -> bool:
+        """Whether the arbiter that forked this worker is still its parent; logs when it is not."""
+        if self.ppid == os.getppid():
+            return True
+        self.log.info("Parent changed, shutting down: %s", self)
+        return False
+
+    # Signals and events
+
+    def handle_exit(self, _sig: int, _frame: FrameType | None) -> None:
+        """SIGTERM: finish the requests in progress, then stop."""
+        self.alive = False
+
+    def handle_quit(self, _sig: int, _frame: FrameType | None) -> None:
+        """SIGQUIT, SIGINT: stop now, out of whatever the main thread is doing."""
+        self.alive = False
+        if self._quitting:
+            # A terminal sends INT to the group, the arbiter follows with its own. The exit that
+            # is under way, with its hooks, must not be cut short by the second.
+            return
+        self._quitting = True
+        self._interrupt()
+        sys.exit(0)
+
+    def handle_abort(self, _sig: int, _frame: FrameType | None) -> None:
+        """SIGABRT: the arbiter has waited for a sign of life longer than `timeout`."""
+        self.alive = False
+        self.aborted = True
+        self.cfg.worker_abort(self)
+        sys.exit(1)
+
+    def handle_usr1(self, _sig: int, _frame: FrameType | None) -> None:
+        """SIGUSR1: reopen the log files."""
+        self.log.reopen_files()
+
+    def handle_winch(self, _sig: int, _frame: FrameType | None) -> None:
+        """SIGWINCH: a terminal was resized; of no concern to a worker."""
+        self.log.debug("worker: SIGWINCH ignored.")
+
+    def handle_unused(self, _sig: int, _frame: FrameType | None) -> None:
+        """SIGHUP, SIGUSR2: the arbiter's business; a worker goes on."""
+
+    def handle_source_change(self, filename: str) -> None:
+        """Make way for a worker with the new code; runs in the reloader's thread.
+
+        The way out is the same as for SIGTERM, so it works for every worker class. Requests in
+        progress get `graceful_timeout` seconds, then the worker quits.
+        """
+        self.log.info("Worker reloading: %s modified", filename)
+        self._interrupt()
+        os.kill(self.pid, signal.SIGTERM)
+        # As a daemon: when the worker goes in time, its exit does not wait for this.
+        quit_later = threading.Timer(self.cfg.graceful_timeout, os.kill, (self.pid, signal.SIGQUIT))
+        quit_later.daemon = True
+        quit_later.start()
+
+    def handle_error(
+        self,
+        req: Any,
+        client: socket.socket,
+        addr: Any,
+        exc: BaseException,
+    ) -> None:
+        """Log what went wrong with a connection and answer it, for loops of third parties.
+
+        The status is `exc.status` where the exception has one (those of gunicorn.http.errors do),
+        otherwise 500. `req` is None when the request head was not understood. The client learns
+        the status and nothing of the error. The caller closes the connection.
+        """
+        refusal.answer(self.log, req, client, addr, exc)
+
+    def _serve_failure(self, error: Exception, watcher: reloader.Reloader) -> None:
+        text = failure.describe(error)
+        self.log.error("The application cannot be loaded:\n%s", text.rstrip())
+        self.wsgi = failure.FailedApplication(text)
+        for filename in failure.source_files(error):
+            watcher.add_extra_file(filename)
+
+    def _interrupt(self) -> None:
+        if not self._interrupted:
+            self._interrupted = True
+            self.cfg.worker_int(self)
+
+
+def _retire_after(max_requests: int, jitter: int) -> int:
+    if max_requests <= 0:
+        return sys.maxsize
+    # Spread, so that workers started together do not all stop together.
+    return max_requests + random.randint(0, jitter)  # noqa: S311 - spreads load, guards nothing

@@ -1,0 +1,93 @@
+"""An application that cannot be loaded, as its developer should meet it.
+
+Under `reload` a mistake at import must not end the server: the developer sees the traceback in
+the browser, mends the file, and the reloader notices. For that the file with the mistake has to
+be watched, though no module came of it and `sys.modules` does not know it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+import gunicorn
+
+_OUR_FILES = os.path.dirname(os.path.abspath(gunicorn.__file__)) + os.sep
+
+
+class FailedApplication:
+    """A WSGI application that answers every request with 500 and the text of an error."""
+
+    def __init__(self, text: str) -> None:
+        self.body = f"The application cannot be loaded.\n\n{text}".encode(errors="replace")
+
+    def __call__(self, _environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        """Answer as PEP 3333 has it."""
+        start_response(
+            "500 Internal Server Error",
+            [
+                ("Content-Type", "text/plain; charset=utf-8"),
+                ("Content-Length", str(len(self.body))),
+                ("Cache-Control", "no-store"),
+            ],
+        )
+        return [self.body]
+
+
+def describe(error: BaseException) -> str:
+    """Return the traceback of `error`, beginning at the first frame of the user's own code."""
+    return "".join(
+        traceback.format_exception(type(error), error, _from_user_code(error.__traceback__))
+    )
+
+
+def source_files(error: BaseException) -> list[str]:
+    """Return the files whose change may mend `error`.
+
+    They are those that its traceback runs through, the one that a SyntaxError names, and where a
+    module is missing the places where it would be looked for. The errors it was raised from count
+    as well.
+    """
+    found: dict[str, None] = {}
+    for link in _chain(error):
+        for frame, _ in traceback.walk_tb(link.__traceback__):
+            found[frame.f_code.co_filename] = None
+        if isinstance(link, SyntaxError) and link.filename:
+            found[link.filename] = None
+        if isinstance(link, ModuleNotFoundError) and link.name:
+            found.update(dict.fromkeys(_module_candidates(link.name)))
+    return [name for name in found if not _is_ours(name)]
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _module_candidates(name: str) -> list[str]:
+    path = name.replace(".", os.sep)
+    folders = [os.path.abspath(folder) for folder in sys.path if os.path.isdir(folder or ".")]
+    return [
+        os.path.join(folder, candidate)
+        for folder in folders
+        for candidate in (f"{path}.py", os.path.join(path, "__init__.py"))
+    ]
+
+
+def _from_user_code(tb: TracebackType | None) -> TracebackType | None:
+    while tb is not None and _is_ours(tb.tb_frame.f_code.co_filename):
+        tb = tb.tb_next
+    return tb
+
+
+def _is_ours(filename: str) -> bool:
+    # "<frozen importlib._bootstrap>" and the like are between our frames and the user's.
+    return filename.startswith(("<", _OUR_FILES)) or os.sep + "importlib" + os.sep in filename
