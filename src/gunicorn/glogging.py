@@ -1,0 +1,317 @@
+"""The logs of the server: what it does (gunicorn.error) and what it served (gunicorn.access).
+
+Both are ordinary loggers of the standard library, so an application, a logging configuration or a
+service that hooks into ``logging`` sees their records. `Logger` gives them their handlers from the
+settings and is what ``logger_class`` replaces: a subclass may override any method named here.
+
+The access log has two roads. The ordinary one, `Logger.access`, makes a dictionary of every atom
+and a log record. The short one, `Logger.access_writer`, is for the worker's hot path: when nobody
+has changed how a line is made or where it goes, the compiled format is written straight to the
+file. Both give the same line.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from gunicorn.logs import access as access_format
+from gunicorn.logs.access import SafeAtoms
+from gunicorn.logs.configure import configure
+from gunicorn.logs.handlers import LineHandler, open_log
+
+__all__ = ["Logger", "SafeAtoms"]
+
+AccessWriter = Callable[[Any, Any, dict[str, Any], float], None]
+
+LEVELS = {
+    "critical": logging.CRITICAL,
+    "error": logging.ERROR,
+    "warning": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+}
+
+
+class Logger:
+    """Logs for an arbiter and its workers, set up from `cfg`.
+
+    Raises ConfigError when a log file cannot be opened, syslog cannot be reached or a logging
+    configuration or access-log format is wrong.
+    """
+
+    loglevel = logging.INFO
+    error_fmt = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
+    access_fmt = "%(message)s"
+    syslog_fmt = "[%(process)d] %(message)s"
+    datefmt = "[%Y-%m-%d %H:%M:%S %z]"
+    #: Wraps what `atoms` returns before it is formatted.
+    atoms_wrapper_class = SafeAtoms
+
+    def __init__(self, cfg: Any) -> None:
+        self.error_log = logging.getLogger("gunicorn.error")
+        self.error_log.propagate = False
+        self.access_log = logging.getLogger("gunicorn.access")
+        self.access_log.propagate = False
+        #: The open file of errorlog, None when the error log is stderr.
+        self.logfile: Any = None
+        self.cfg = cfg
+        self._handlers: list[tuple[logging.Logger, logging.Handler]] = []
+        self._clock = access_format.Clock()
+        self._render: access_format.Renderer | None = None
+        self.setup(cfg)
+
+    # -- setting up
+
+    def setup(self, cfg: Any) -> None:
+        """Give the two loggers levels and handlers as `cfg` says; may be called again on reload."""
+        self.cfg = cfg
+        self._remove_handlers()
+        self._compile_access_format()
+        self.loglevel = LEVELS.get(cfg.loglevel.lower(), logging.INFO)
+        self.error_log.setLevel(self.loglevel)
+        self.access_log.setLevel(logging.INFO)
+        configure(cfg)
+        self._add_error_handler()
+        self._add_access_handler()
+        self._add_syslog_handlers()
+        if cfg.capture_output:
+            self._capture_output()
+
+    def _remove_handlers(self) -> None:
+        for logger, handler in self._handlers:
+            logger.removeHandler(handler)
+            handler.close()
+        self._handlers.clear()
+        self.logfile = None
+
+    def _compile_access_format(self) -> None:
+        wanted = self.cfg.access_log_format
+        form = access_format.ISO_TIME if wanted == access_format.JSON else access_format.APACHE_TIME
+        self._clock = access_format.Clock(form)
+        self._render = access_format.compile_format(wanted, self._clock)
+
+    def _add_error_handler(self) -> None:
+        """The handler of errorlog, unless a logging configuration gave the logger its own."""
+        target = self.cfg.errorlog
+        if target is None or self.error_log.hasHandlers():
+            return
+        handler = open_log(target, "errorlog", sys.stderr)
+        if handler.path is not None:
+            self.logfile = handler.stream
+        self._add(self.error_log, handler, logging.Formatter(self.error_fmt, self.datefmt))
+
+    def _add_access_handler(self) -> None:
+        target = self.cfg.accesslog
+        if target is None or self.access_log.hasHandlers():
+            return
+        handler = open_log(target, "accesslog", sys.stdout)
+        handler.report = self.warning
+        self._add(self.access_log, handler, logging.Formatter(self.access_fmt, self.datefmt))
+
+    def _add_syslog_handlers(self) -> None:
+        cfg = self.cfg
+        if not cfg.syslog:
+            return
+        from gunicorn.logs.syslog import open_syslog  # noqa: PLC0415 - rarely needed
+
+        prefix = (cfg.syslog_prefix or cfg.proc_name).replace(":", ".")
+        loggers = [(self.error_log, "error")]
+        if not cfg.disable_redirect_access_to_syslog:
+            loggers.append((self.access_log, "access"))
+        for logger, kind in loggers:
+            handler = open_syslog(cfg.syslog_addr, cfg.syslog_facility)
+            formatter = logging.Formatter(f"gunicorn.{prefix}.{kind}: {self.syslog_fmt}")
+            self._add(logger, handler, formatter)
+
+    def _add(
+        self, logger: logging.Logger, handler: logging.Handler, formatter: logging.Formatter
+    ) -> None:
+        handler.setFormatter(formatter)
+        logger.addHandler(handler)
+        self._handlers.append((logger, handler))
+        self._give_to_workers(handler)
+
+    def _give_to_workers(self, handler: logging.Handler) -> None:
+        """A file opened by root belongs to the user the workers become, who must reopen it."""
+        if isinstance(handler, LineHandler) and os.geteuid() == 0 and self.cfg.uid != 0:
+            handler.chown(self.cfg.uid, self.cfg.gid)
+
+    def _capture_output(self) -> None:
+        """Put the file of errorlog under stdout and stderr of this process and its children."""
+        if self.logfile is None:
+            return
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        for standard in (1, 2):
+            os.dup2(self.logfile.fileno(), standard)
+
+    # -- the error log
+
+    def critical(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self.error_log.critical(msg, *args, **_at_caller(kwargs))
+
+    def error(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self.error_log.error(msg, *args, **_at_caller(kwargs))
+
+    def warning(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self.error_log.warning(msg, *args, **_at_caller(kwargs))
+
+    def info(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self.error_log.info(msg, *args, **_at_caller(kwargs))
+
+    def debug(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self.error_log.debug(msg, *args, **_at_caller(kwargs))
+
+    def exception(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """An error with the traceback of the exception being handled."""
+        self.error_log.exception(msg, *args, **_at_caller(kwargs))
+
+    def log(self, lvl: int | str, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log at `lvl`, a number of the logging module or a name such as ``"warning"``."""
+        if isinstance(lvl, str):
+            lvl = LEVELS.get(lvl.lower(), logging.INFO)
+        self.error_log.log(lvl, msg, *args, **_at_caller(kwargs))
+
+    # -- the access log
+
+    @property
+    def access_log_enabled(self) -> bool:
+        """Whether a request makes a line: some setting asks for it, and a handler takes it."""
+        cfg = self.cfg
+        wanted = (
+            cfg.accesslog is not None
+            or cfg.logconfig
+            or cfg.logconfig_dict
+            or cfg.logconfig_json
+            or (cfg.syslog and not cfg.disable_redirect_access_to_syslog)
+        )
+        return bool(wanted) and self.access_log.hasHandlers()
+
+    def now(self) -> str:
+        """The time stamp of the access log."""
+        return self._clock()
+
+    def atoms(
+        self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta
+    ) -> dict[str, Any]:
+        """Every atom of a request by name, unescaped. Subclasses may add to it or change it."""
+        return access_format.atoms(resp, req, environ, request_time.total_seconds(), self.now())
+
+    def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
+        """Log one request that took `request_time`."""
+        if not self.access_log_enabled:
+            return
+        try:
+            if self._render is not None and self.cfg.access_log_format == access_format.JSON:
+                line = self._render(resp, req, environ, request_time.total_seconds())
+                self.access_log.info("%s", line.rstrip("\n"))
+            else:
+                atoms = self.atoms_wrapper_class(self.atoms(resp, req, environ, request_time))
+                self.access_log.info(self.cfg.access_log_format, atoms)
+        except Exception:
+            # A line of the log is not worth a request: the response is out already.
+            self.exception("The access log could not be written")
+
+    def access_writer(self) -> AccessWriter | None:
+        """What the hot path calls after each request, with the seconds it took; None for nothing.
+
+        Ask once, after the application was loaded: it may have changed the loggers.
+        """
+        changed = self._overrides("access")
+        if not changed and not self.access_log_enabled:
+            return None
+        handler = self._plain_handler()
+        if handler is None or self._render is None or changed or self._overrides("atoms", "now"):
+            return self._access_by_seconds
+        render, write = self._render, handler.write_line
+
+        def access(resp: Any, req: Any, environ: dict[str, Any], seconds: float) -> None:
+            write(render(resp, req, environ, seconds))
+
+        return access
+
+    def _access_by_seconds(
+        self, resp: Any, req: Any, environ: dict[str, Any], seconds: float
+    ) -> None:
+        self.access(resp, req, environ, timedelta(seconds=seconds))
+
+    def _overrides(self, *names: str) -> bool:
+        """Whether a subclass (or an assignment) has put its own method in place of one of ours."""
+        return any(
+            name in vars(self) or getattr(type(self), name) is not getattr(Logger, name)
+            for name in names
+        )
+
+    def _plain_handler(self) -> LineHandler | None:
+        """The one handler of the access log, when it is ours and nothing else sees its records."""
+        logger = self.access_log
+        if len(logger.handlers) != 1 or logger.propagate or logger.filters:
+            return None
+        handler = logger.handlers[0]
+        plain = (
+            type(handler) is LineHandler
+            and not handler.filters
+            and handler.level <= logging.INFO
+            and self.access_fmt == Logger.access_fmt
+            and self.atoms_wrapper_class is SafeAtoms
+            and logger.isEnabledFor(logging.INFO)
+        )
+        return handler if plain and isinstance(handler, LineHandler) else None
+
+    # -- files
+
+    def reopen_files(self) -> None:
+        """Open every log file of the process by its name again (after logrotate moved it)."""
+        for handler in _file_handlers():
+            try:
+                if isinstance(handler, LineHandler):
+                    handler.reopen()
+                    self._give_to_workers(handler)
+                else:
+                    _reopen(handler)
+            except OSError as error:
+                self.error("A log file could not be reopened, the old one stays in use: %s", error)
+        if self.cfg.capture_output:
+            self._capture_output()
+
+    def close_on_exec(self) -> None:
+        """Keep log files from programs that this process starts."""
+        for handler in _file_handlers():
+            stream = handler.stream
+            if stream is not None and stream.fileno() > 2:
+                os.set_inheritable(stream.fileno(), False)
+
+
+def _at_caller(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Make a record name the file and line of the caller of Logger, not those of Logger."""
+    kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+    return kwargs
+
+
+def _file_handlers() -> list[LineHandler | logging.FileHandler]:
+    """The handlers of every logger of this process that hold a file."""
+    loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
+    handlers = {handler for logger in loggers for handler in getattr(logger, "handlers", ())}
+    return [
+        handler
+        for handler in handlers
+        if isinstance(handler, logging.FileHandler)
+        or (isinstance(handler, LineHandler) and handler.path is not None)
+    ]
+
+
+def _reopen(handler: logging.FileHandler) -> None:
+    """Reopen a handler of the standard library, which belongs to a logging configuration."""
+    handler.acquire()
+    try:
+        if handler.stream is not None:
+            handler.stream.close()
+            handler.stream = handler._open()
+    finally:
+        handler.release()

@@ -1,0 +1,293 @@
+"""The access-log format, compiled once into a function that builds only what the format names.
+
+A format such as ``%(h)s "%(r)s" %(s)s`` is cut into literal text and atoms. Each atom has one
+expression in the table below; the expressions and the text between them become the source of one
+Python function ``render(resp, req, environ, seconds) -> str``. So a line costs the atoms it shows
+and nothing else: no dictionary of every field, no parsing of the format, one string built.
+
+``atoms()`` is the other road: the dictionary that ``Logger.atoms`` gives to subclasses. Both take
+the values from the same helpers.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from gunicorn.errors import ConfigError
+from gunicorn.logs.escape import escape
+
+Environ = Mapping[str, Any]
+Renderer = Callable[[Any, Any, Environ, float], str]
+
+#: What stands where there is nothing to show.
+NOTHING = "-"
+#: The value of access_log_format that asks for a JSON object a request.
+JSON = "json"
+APACHE_TIME = "[%d/%b/%Y:%H:%M:%S %z]"
+ISO_TIME = "%Y-%m-%dT%H:%M:%S%z"
+
+# One directive of a %-format (as str % mapping reads it): %(key)s, %(key)-6d, or %%.
+_DIRECTIVE = re.compile(
+    r"%(?:(?P<percent>%)"
+    r"|\((?P<key>[^()]*)\)(?P<conversion>[-#0 +]*[0-9]*(?:\.[0-9]+)?[hlL]?[a-zA-Z]))"
+)
+
+# The expression of each atom that is text. What a client chose passes through escape; the rest is
+# our own. Expressions stand inside f"..." and so hold no double quote and no backslash.
+_TEXT = {
+    "h": "escape(environ.get('REMOTE_ADDR') or '-')",
+    "l": "'-'",
+    "u": "user(environ)",
+    "t": "timestamp()",
+    "r": "escape(request_line(environ))",
+    "m": "escape(environ.get('REQUEST_METHOD') or '-')",
+    "U": "escape(environ.get('PATH_INFO') or '-')",
+    "q": "escape(environ.get('QUERY_STRING') or '')",
+    "H": "escape(environ.get('SERVER_PROTOCOL') or '-')",
+    "s": "resp.status_code",
+    "b": "'-' if resp.sent is None else resp.sent",
+    "f": "escape(environ.get('HTTP_REFERER') or '-')",
+    "a": "escape(environ.get('HTTP_USER_AGENT') or '-')",
+    "L": "'%.6f' % seconds",
+    "p": "'<%d>' % getpid()",
+}
+# Those that are numbers, and may be shown by %(D)d and its like.
+_NUMBERS = {
+    "B": "resp.sent or 0",
+    "T": "int(seconds)",
+    "M": "int(seconds * 1000)",
+    "D": "int(seconds * 1000000)",
+}
+# {name}i, {name}o and {name}e: a request field, a response field, an environ variable.
+_NAMED = {
+    "i": "shown(field(req.headers, {name}))",
+    "o": "shown(field(resp.headers, {name}))",
+    "e": "shown(variable(environ, {name}))",
+}
+_TEXT_CONVERSIONS = "sra"
+_NUMBER_CONVERSIONS = "sradiouxXeEfFgG"
+
+
+def user(environ: Environ) -> str:
+    """The user name of Basic credentials (RFC 7617), escaped; ``-`` without any."""
+    authorization = environ.get("HTTP_AUTHORIZATION")
+    if not authorization:
+        return NOTHING
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return NOTHING
+    try:
+        decoded = base64.b64decode(credentials.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return NOTHING
+    return escape(decoded.partition(b":")[0].decode("latin-1")) or NOTHING
+
+
+def request_line(environ: Environ) -> str:
+    """The request line as it came: method, request target, protocol version."""
+    return (
+        f"{environ.get('REQUEST_METHOD', NOTHING)} {environ.get('RAW_URI', NOTHING)} "
+        f"{environ.get('SERVER_PROTOCOL', NOTHING)}"
+    )
+
+
+def status(resp: Any) -> str:
+    """The status code of `resp`, which may be an int, ``200 OK`` or bytes of it."""
+    value = resp.status
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    return value.split(None, 1)[0] if isinstance(value, str) and value else str(value)
+
+
+def field(fields: Iterable[tuple[str, Any]], name: str) -> str | None:
+    """The value of the fields called `name` (lower case); several are joined (RFC 9110, 5.3)."""
+    values = [str(value) for key, value in fields if key.lower() == name]
+    return ", ".join(values) if values else None
+
+
+def shown(value: object) -> str:
+    """A value from outside as text for a line."""
+    return NOTHING if value is None else escape(str(value))
+
+
+def variable(environ: Environ, name: str) -> Any:
+    """The environ variable `name` (lower case), in whichever case it is written there."""
+    upper = name.upper()
+    if upper in environ:
+        return environ[upper]
+    return environ.get(name)
+
+
+class Clock:
+    """A time stamp in local time, rendered once a second by the strftime format `form`."""
+
+    def __init__(self, form: str = APACHE_TIME) -> None:
+        self._form = form
+        self._current: tuple[int, str] = (-1, "")
+
+    def __call__(self) -> str:
+        second = int(time.time())
+        # One tuple, so that a thread never sees the second of one and the text of another.
+        known, text = self._current
+        if known != second:
+            text = time.strftime(self._form, time.localtime(second))
+            self._current = (second, text)
+        return text
+
+
+def atoms(resp: Any, req: Any, environ: Environ, seconds: float, timestamp: str) -> dict[str, Any]:
+    """Every atom of one request by name, unescaped: what ``Logger.atoms`` returns."""
+    values: dict[str, Any] = {
+        "h": environ.get("REMOTE_ADDR") or NOTHING,
+        "l": NOTHING,
+        "u": user(environ),
+        "t": timestamp,
+        "r": request_line(environ),
+        "s": status(resp),
+        "m": environ.get("REQUEST_METHOD"),
+        "U": environ.get("PATH_INFO"),
+        "q": environ.get("QUERY_STRING"),
+        "H": environ.get("SERVER_PROTOCOL"),
+        "b": NOTHING if resp.sent is None else str(resp.sent),
+        "B": resp.sent,
+        "f": environ.get("HTTP_REFERER") or NOTHING,
+        "a": environ.get("HTTP_USER_AGENT") or NOTHING,
+        "T": int(seconds),
+        "D": int(seconds * 1_000_000),
+        "M": int(seconds * 1000),
+        "L": f"{seconds:.6f}",
+        "p": f"<{os.getpid()}>",
+    }
+    for letter, fields in (("i", req.headers), ("o", resp.headers)):
+        for name in {key.lower() for key, _ in fields}:
+            values[f"{{{name}}}{letter}"] = field(fields, name)
+    values.update((f"{{{key.lower()}}}e", value) for key, value in environ.items())
+    return values
+
+
+class SafeAtoms(dict[str, Any]):
+    """Atoms made safe to format: text is escaped, and a name that is not there is ``-``.
+
+    Names in braces are looked up without regard to case.
+    """
+
+    def __init__(self, atoms: Mapping[str, Any]) -> None:
+        super().__init__()
+        for key, value in atoms.items():
+            self[key] = escape(value) if isinstance(value, str) and key != "u" else value
+
+    def __getitem__(self, key: str) -> Any:
+        if key.startswith("{"):
+            key = key.lower()
+        value = super().get(key, NOTHING)
+        return NOTHING if value is None else value
+
+
+def compile_format(access_format: str, timestamp: Callable[[], str]) -> Renderer:
+    """The renderer of `access_format`; its lines end with a newline.
+
+    `timestamp` gives the atom t. ConfigError when the format is malformed.
+    """
+    if access_format == JSON:
+        return _json_renderer(timestamp)
+    namespace: dict[str, Any] = {
+        "escape": escape,
+        "field": field,
+        "getpid": os.getpid,
+        "request_line": request_line,
+        "shown": shown,
+        "timestamp": timestamp,
+        "user": user,
+        "variable": variable,
+    }
+    pieces = [
+        repr(text) if atom is None else _expression(atom, text, namespace)
+        for atom, text in _parse(access_format)
+    ]
+    source = f"def render(resp, req, environ, seconds):\n    return {' '.join(pieces)} '\\n'\n"
+    exec(source, namespace)  # noqa: S102 - nothing of a request is in the source
+    renderer: Renderer = namespace["render"]
+    return renderer
+
+
+def _parse(access_format: str) -> Iterator[tuple[str | None, str]]:
+    """Cut a format into pairs (None, literal text) and (atom, conversion)."""
+    position = 0
+    while (start := access_format.find("%", position)) >= 0:
+        if start > position:
+            yield None, access_format[position:start]
+        match = _DIRECTIVE.match(access_format, start)
+        if match is None:
+            raise ConfigError(
+                f"access_log_format: no directive can be read at {access_format[start:][:20]!r} "
+                f"(character {start + 1}). Write %(NAME)s for an atom and %% for a percent sign."
+            )
+        yield (None, "%") if match["percent"] else (match["key"], match["conversion"])
+        position = match.end()
+    if position < len(access_format):
+        yield None, access_format[position:]
+
+
+def _expression(atom: str, conversion: str, namespace: dict[str, Any]) -> str:
+    """The source of one atom, as an f-string; constants it needs are put into `namespace`."""
+    value = _value(atom, namespace)
+    allowed = _NUMBER_CONVERSIONS if atom in _NUMBERS else _TEXT_CONVERSIONS
+    if conversion[-1] not in allowed:
+        raise ConfigError(
+            f"access_log_format: %({atom}){conversion} cannot be shown: the atom is "
+            f"{'a number' if atom in _NUMBERS else 'text'}. Write %({atom})s."
+        )
+    if conversion == "s":
+        return f'f"{{{value}}}"'
+    constant = f"conversion_{len(namespace)}"
+    namespace[constant] = "%" + conversion
+    return f'f"{{{constant} % ({value},)}}"'
+
+
+def _value(atom: str, namespace: dict[str, Any]) -> str:
+    """The expression of `atom`; that of an unknown one is a dash."""
+    known = _TEXT.get(atom) or _NUMBERS.get(atom)
+    if known is not None:
+        return known
+    if atom.startswith("{") and atom[-2:-1] == "}" and atom[-1] in _NAMED:
+        constant = f"name_{len(namespace)}"
+        namespace[constant] = atom[1:-2].lower()
+        return _NAMED[atom[-1]].format(name=constant)
+    return "'-'"
+
+
+def _json_renderer(timestamp: Callable[[], str]) -> Renderer:
+    """One JSON object a request; `timestamp` gives the time in ISO 8601."""
+    encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
+    def render(resp: Any, req: Any, environ: Environ, seconds: float) -> str:  # noqa: ARG001
+        get = environ.get
+        return (
+            encode(
+                {
+                    "time": timestamp(),
+                    "remote_addr": get("REMOTE_ADDR") or None,
+                    "user": user(environ) or None,
+                    "method": get("REQUEST_METHOD"),
+                    "target": get("RAW_URI"),
+                    "protocol": get("SERVER_PROTOCOL"),
+                    "status": resp.status_code,
+                    "bytes_sent": resp.sent,
+                    "seconds": round(seconds, 6),
+                    "host": get("HTTP_HOST"),
+                    "referer": get("HTTP_REFERER"),
+                    "user_agent": get("HTTP_USER_AGENT"),
+                    "pid": os.getpid(),
+                }
+            )
+            + "\n"
+        )
+
+    return render

@@ -1,0 +1,143 @@
+"""Handlers that cannot hurt the process they log for.
+
+A line is one ``write`` on a descriptor opened for appending, so lines of several workers never mix
+and no buffer has to be flushed. A descriptor that fails (disk full, broken pipe, a reader that does
+not read a non-blocking pipe) costs the line, never the worker: the lines lost are counted, and the
+number is logged as soon as writing works again. Reopening puts the new file under the same
+descriptor number, so writers in other threads need no lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from gunicorn.errors import ConfigError
+
+#: How long a line may wait for a non-blocking pipe that is full, in milliseconds.
+FULL_PIPE_WAIT = 100
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes each record as one line to a descriptor.
+
+    `path` names a file to append to; without it `stream` (stdout or stderr) is used and never
+    closed. `report` is called with a message when lines that were lost must be made known
+    elsewhere; without it the message goes into this log itself.
+    """
+
+    def __init__(
+        self,
+        path: str | None = None,
+        stream: TextIO | None = None,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        self.path = path
+        self.report = report
+        self.lost = 0
+        self.reason = ""
+        if path is not None:
+            stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 - lives as long as the handler
+        super().__init__(stream)
+        self.fd = descriptor(self.stream)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record) + self.terminator
+        except Exception:
+            # A message that does not fit its arguments: logging prints where it was called.
+            self.handleError(record)
+            return
+        self.write_line(line)
+
+    def write_line(self, line: str) -> None:
+        """Write `line`, which ends with its newline. Never raises OSError."""
+        data = line.encode("utf-8", "backslashreplace")
+        try:
+            if self.fd < 0:
+                self.stream.write(line)
+                self.stream.flush()
+            elif os.write(self.fd, data) != len(data):
+                # A line cut short would run into the next one.
+                os.write(self.fd, b"\n")
+        except BlockingIOError as error:
+            self._write_when_ready(data, error)
+        except (OSError, ValueError) as error:
+            self._lose(error)
+        else:
+            if self.lost:
+                self._report_losses()
+
+    def _write_when_ready(self, data: bytes, error: OSError) -> None:
+        """Give a full non-blocking pipe a moment, then let the line go."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLOUT)
+        poll.poll(FULL_PIPE_WAIT)
+        try:
+            os.write(self.fd, data)
+        except OSError:
+            self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        self.lost += 1
+        self.reason = str(error)
+
+    def _report_losses(self) -> None:
+        message = f"{self.lost} lines of the log {self.name_of_target} were lost: {self.reason}"
+        self.lost = 0
+        if self.report is not None:
+            self.report(message)
+        else:
+            self.emit(logging.makeLogRecord({"msg": message, "levelname": "WARNING"}))
+
+    @property
+    def name_of_target(self) -> str:
+        return repr(self.path) if self.path is not None else "on standard output"
+
+    def reopen(self) -> None:
+        """Open the file of that name anew, after it was moved away. OSError: the old one stays."""
+        if self.path is None:
+            return
+        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            os.dup2(fd, self.fd, inheritable=False)
+        finally:
+            os.close(fd)
+
+    def chown(self, uid: int, gid: int) -> None:
+        """Give the file to the user the workers run as, so that they can reopen it."""
+        if self.path is not None:
+            os.fchown(self.fd, uid, gid)
+
+    def close(self) -> None:
+        if self.path is not None and not self.stream.closed:
+            self.stream.close()
+        super().close()
+
+
+def descriptor(stream: Any) -> int:
+    """The descriptor under `stream`, or -1 when it has none (a replaced sys.stdout)."""
+    try:
+        return int(stream.fileno())
+    except (AttributeError, OSError, ValueError):
+        return -1
+
+
+def open_log(target: str, setting: str, standard: TextIO | None) -> LineHandler:
+    """A handler for the value `target` of the setting `setting`: a path, or ``-`` for `standard`.
+
+    ConfigError when the file cannot be opened for appending.
+    """
+    if target == "-":
+        return LineHandler(stream=standard) if standard is not None else LineHandler(os.devnull)
+    try:
+        return LineHandler(target)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(
+            f"{setting}: cannot open the log file {target!r}: {reason}. "
+            "Its directory must exist, and both be writable by the user who starts the server."
+        ) from error
