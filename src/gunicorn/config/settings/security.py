@@ -1,0 +1,50 @@
+"""How much a request head may hold."""
+
+from __future__ import annotations
+
+from gunicorn.config import validators
+from gunicorn.config.declaration import Declaration, Section
+
+SECTION = Section(
+    "Security",
+    (
+        Declaration(
+            name="limit_request_line",
+            cli=("--limit-request-line",),
+            meta="INT",
+            validator=validators.natural,
+            default=4094,
+            help="""
+            The longest request line, in bytes.
+
+            A longer one is answered with 414. 0 lifts the limit, which lets a client choose how
+            much memory it takes.
+            """,
+        ),
+        Declaration(
+            name="limit_request_fields",
+            cli=("--limit-request-fields",),
+            meta="INT",
+            validator=validators.field_limit,
+            default=100,
+            help="""
+            The largest number of field lines in a request, at most 32768.
+
+            More are answered with 431. 0 stands for 32768.
+            """,
+        ),
+        Declaration(
+            name="limit_request_field_size",
+            cli=("--limit-request-field_size",),
+            meta="INT",
+            validator=validators.natural,
+            default=8190,
+            help="""
+            The longest field line of a request, in bytes.
+
+            A longer one is answered with 431. 0 lifts the limit, which lets a client choose how
+            much memory it takes.
+            """,
+        ),
+    ),
+)
