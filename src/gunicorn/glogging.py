@@ -12,6 +12,7 @@ file. Both give the same line.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -148,6 +149,9 @@ class Logger:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
+                # A file is not a terminal, but its lines should not wait in a buffer either.
+                if isinstance(stream, io.TextIOWrapper):
+                    stream.reconfigure(line_buffering=True)
         for standard in (1, 2):
             os.dup2(self.logfile.fileno(), standard)
 
@@ -210,7 +214,7 @@ class Logger:
         try:
             if self._render is not None and self.cfg.access_log_format == access_format.JSON:
                 line = self._render(resp, req, environ, request_time.total_seconds())
-                self.access_log.info("%s", line.rstrip("\n"))
+                self.access_log.info("%s", line.decode().rstrip("\n"))
             else:
                 atoms = self.atoms_wrapper_class(self.atoms(resp, req, environ, request_time))
                 self.access_log.info(self.cfg.access_log_format, atoms)
@@ -229,7 +233,7 @@ class Logger:
         handler = self._plain_handler()
         if handler is None or self._render is None or changed or self._overrides("atoms", "now"):
             return self._access_by_seconds
-        render, write = self._render, handler.write_line
+        render, write = self._render, handler.write
 
         def access(resp: Any, req: Any, environ: dict[str, Any], seconds: float) -> None:
             write(render(resp, req, environ, seconds))

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import re
 
+#: The characters that stand for themselves.
+SAFE_BYTES = bytes(byte for byte in range(0x20, 0x7F) if byte not in b'"\\')
+
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 _is_unsafe = _UNSAFE.search
 

@@ -51,33 +51,32 @@ class LineHandler(logging.StreamHandler[TextIO]):
             # A message that does not fit its arguments: logging prints where it was called.
             self.handleError(record)
             return
-        self.write_line(line)
+        self.write(line.encode("utf-8", "backslashreplace"))
 
-    def write_line(self, line: str) -> None:
+    def write(self, line: bytes) -> None:
         """Write `line`, which ends with its newline. Never raises OSError."""
-        data = line.encode("utf-8", "backslashreplace")
         try:
             if self.fd < 0:
-                self.stream.write(line)
+                self.stream.write(line.decode())
                 self.stream.flush()
-            elif os.write(self.fd, data) != len(data):
+            elif os.write(self.fd, line) != len(line):
                 # A line cut short would run into the next one.
                 os.write(self.fd, b"\n")
         except BlockingIOError as error:
-            self._write_when_ready(data, error)
+            self._write_when_ready(line, error)
         except (OSError, ValueError) as error:
             self._lose(error)
         else:
             if self.lost:
                 self._report_losses()
 
-    def _write_when_ready(self, data: bytes, error: OSError) -> None:
+    def _write_when_ready(self, line: bytes, error: OSError) -> None:
         """Give a full non-blocking pipe a moment, then let the line go."""
         poll = select.poll()
         poll.register(self.fd, select.POLLOUT)
         poll.poll(FULL_PIPE_WAIT)
         try:
-            os.write(self.fd, data)
+            os.write(self.fd, line)
         except OSError:
             self._lose(error)
 
