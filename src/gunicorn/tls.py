@@ -1,0 +1,105 @@
+"""From the SSL settings to the context with which connections are secured.
+
+The protocol floor is TLS 1.2 (RFC 8996 retires what is older) and the server speaks http/1.1 in
+ALPN (RFC 7301). Whoever wants otherwise writes the `ssl_context` hook, which may start from the
+default context or make its own.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from gunicorn.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gunicorn.config import Config
+
+ALPN_PROTOCOLS = ["http/1.1"]
+
+
+def ssl_context(cfg: Config) -> ssl.SSLContext:
+    """Return the server's TLS context: the default one after the `ssl_context` hook.
+
+    Raises ConfigError when a file or value of the SSL settings cannot be used.
+    """
+
+    def default_factory() -> ssl.SSLContext:
+        return default_context(cfg)
+
+    context: ssl.SSLContext = cfg.ssl_context(cfg, default_factory)
+    return context
+
+
+def default_context(cfg: Config) -> ssl.SSLContext:
+    """Return the TLS context that follows from the SSL settings alone."""
+    if not cfg.certfile:
+        raise ConfigError("certfile: TLS needs a certificate; keyfile alone is not enough.")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(ALPN_PROTOCOLS)
+    _load_certificate(context, cfg)
+    context.verify_mode = ssl.VerifyMode(cfg.cert_reqs)
+    if cfg.ca_certs:
+        _load_authorities(context, cfg)
+    if cfg.ciphers:
+        _set_ciphers(context, cfg)
+    return context
+
+
+def check(cfg: Config) -> None:
+    """Raise ConfigError at the start for what would otherwise end every worker.
+
+    That is a file that is missing or may not be read and, unless the `ssl_context` hook has its
+    own ways, a certificate, key, authority or cipher list that cannot be used.
+    """
+    _check_files(cfg)
+    hook = cfg.settings["ssl_context"]
+    if hook.value is hook.default:
+        default_context(cfg)
+
+
+def _check_files(cfg: Config) -> None:
+    for name in ("certfile", "keyfile", "ca_certs"):
+        path = getattr(cfg, name)
+        if not path:
+            continue
+        try:
+            with open(path, "rb"):
+                pass
+        except OSError as error:
+            raise ConfigError(
+                f"{name}: {path!r} cannot be read: {error.strerror}."
+                " Give the path of a PEM file that this process may read."
+            ) from error
+
+
+def _load_certificate(context: ssl.SSLContext, cfg: Config) -> None:
+    try:
+        context.load_cert_chain(cfg.certfile, cfg.keyfile or None)
+    except (OSError, ValueError) as error:
+        key = f" with keyfile {cfg.keyfile!r}" if cfg.keyfile else ""
+        raise ConfigError(
+            f"certfile: {cfg.certfile!r}{key} cannot be used: {error}."
+            " Both must be PEM, and the key must be the certificate's."
+        ) from error
+
+
+def _load_authorities(context: ssl.SSLContext, cfg: Config) -> None:
+    try:
+        context.load_verify_locations(cafile=cfg.ca_certs)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"ca_certs: {cfg.ca_certs!r} cannot be used: {error}."
+            " Give a PEM file of certificate authorities."
+        ) from error
+
+
+def _set_ciphers(context: ssl.SSLContext, cfg: Config) -> None:
+    try:
+        context.set_ciphers(cfg.ciphers)
+    except ssl.SSLError as error:
+        raise ConfigError(
+            f"ciphers: {cfg.ciphers!r} names no cipher that OpenSSL knows."
+            " See `openssl ciphers` for the names."
+        ) from error
