@@ -1,0 +1,66 @@
+"""The first and the last thing a worker process does: from the fork to its exit code.
+
+What follows a fork runs on the arbiter's stack, in a copy of the arbiter. So the copy first lets
+go of what is the arbiter's, then hands over to the worker, and whatever comes of that ends as
+SystemExit: the process unwinds and shuts its interpreter down in the ordinary way, so that
+atexit handlers, coverage and thread pools of the application get their end.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from gunicorn import proctitle
+from gunicorn.errors import AppImportError
+from gunicorn.workers import failure
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
+
+WORKER_BOOT_ERROR = 3
+APP_LOAD_ERROR = 4
+CRASHED = 255
+
+
+def live(arbiter: Arbiter, worker: Worker) -> NoReturn:
+    """Be `worker` until its end. Raises SystemExit with the code that the arbiter will read."""
+    try:
+        _let_go(arbiter, worker)
+        proctitle.set_title(f"worker [{worker.cfg.proc_name}]")
+        worker.log.info("Booting worker with pid: %s", worker.pid)
+        worker.cfg.post_fork(arbiter, worker)
+        worker.init_process()
+        code: int | str | None = 0
+    except SystemExit as ending:
+        code = ending.code
+    except AppImportError as error:
+        worker.log.debug("Where the application was looked for:", exc_info=True)
+        code = _failed(worker, f"The application cannot be loaded: {error}", APP_LOAD_ERROR)
+    except BaseException as error:
+        text = f"Exception in worker process\n{failure.describe(error).rstrip()}"
+        code = _failed(worker, text, CRASHED if worker.tmp.booted else WORKER_BOOT_ERROR)
+    _say_goodbye(arbiter, worker)
+    sys.exit(code)
+
+
+def _failed(worker: Worker, text: str, code: int) -> int:
+    worker.log.error("%s", text)
+    return code
+
+
+def _let_go(arbiter: Arbiter, worker: Worker) -> None:
+    arbiter.signals.forget()
+    for listener in arbiter.every_listener():
+        if listener not in worker.sockets:
+            listener.close()
+
+
+def _say_goodbye(arbiter: Arbiter, worker: Worker) -> None:
+    worker.log.info("Worker exiting (pid: %s)", worker.pid)
+    try:
+        worker.tmp.close()
+        worker.cfg.worker_exit(arbiter, worker)
+    except Exception:
+        worker.log.exception("Exception in the worker_exit hook")

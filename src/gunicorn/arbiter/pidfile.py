@@ -1,0 +1,100 @@
+"""The file that tells other programs the pid of the arbiter.
+
+It exists whole or not at all: the text is written to a temporary file beside it, which is then
+linked or renamed to its name. A file whose process is gone, or that names no process at all, is
+stale and is replaced; the file of a process that lives is never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+
+from gunicorn.errors import HaltServer
+
+
+class Pidfile:
+    """A pidfile at `path`, created by `create` and removed by `unlink`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = os.path.abspath(path)
+        self.pid: int | None = None
+
+    def create(self, pid: int) -> None:
+        """Write `pid`. HaltServer when a living process owns the file or it cannot be written."""
+        owner = self.owner()
+        if owner is not None and owner != pid:
+            raise HaltServer(
+                f"pidfile {self.path} belongs to process {owner}, which is running: "
+                "stop it, or choose another --pid"
+            )
+        self._write(pid)
+        self.pid = pid
+
+    def rename(self, path: str) -> None:
+        """Move the file to `path`, replacing what is there."""
+        new = os.path.abspath(path)
+        if new == self.path:
+            return
+        try:
+            os.rename(self.path, new)
+        except FileNotFoundError:
+            # Somebody cleaned up: the process still needs its file.
+            self.path = new
+            if self.pid is not None:
+                self._write(self.pid)
+            return
+        self.path = new
+
+    def unlink(self) -> None:
+        """Remove the file if it still names the pid that `create` wrote."""
+        if self.pid is not None and self.read() == self.pid:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+        self.pid = None
+
+    def read(self) -> int | None:
+        """The pid in the file; None when there is no file or no pid in it."""
+        try:
+            with open(self.path, encoding="ascii", errors="replace") as file:
+                text = file.read(64).strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise HaltServer(f"pidfile {self.path} cannot be read: {error.strerror}") from error
+        return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
+
+    def owner(self) -> int | None:
+        """The pid in the file if such a process runs."""
+        pid = self.read()
+        return pid if pid is not None and _runs(pid) else None
+
+    def _write(self, pid: int) -> None:
+        folder = os.path.dirname(self.path)
+        try:
+            fd, temporary = tempfile.mkstemp(prefix=".pid-", dir=folder)
+            try:
+                with open(fd, "w", encoding="ascii") as file:
+                    file.write(f"{pid}\n")
+                os.chmod(temporary, 0o644)
+                os.rename(temporary, self.path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+        except OSError as error:
+            raise HaltServer(
+                f"pidfile {self.path} cannot be written: {error.strerror}; "
+                "the folder must exist and be writable for the user who starts the server"
+            ) from error
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        # It exists, and is another user's.
+        return True
+    return True

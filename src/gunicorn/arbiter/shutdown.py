@@ -1,0 +1,54 @@
+"""Ending the workers: ask, wait, insist.
+
+A graceful end asks with TERM, a quick one with QUIT. Who is left after `graceful_timeout` seconds
+is killed. An operator who signals again is in a hurry: a graceful end becomes a quick one, and a
+quick one kills at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter.arbiter import Arbiter
+
+HURRY = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+ECHO = 0.5
+"""Seconds. A signal again within them is an echo: sent to the group and forwarded as well."""
+
+LAST_WAIT = 5.0
+"""Seconds to wait for processes that were killed; one stuck in the kernel is left to init."""
+
+
+def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
+    """Return when no worker is left."""
+    pool = arbiter.pool
+    asked = time.monotonic()
+    deadline = asked + arbiter.cfg.graceful_timeout
+    arbiter.signal_workers(signal.SIGTERM if graceful else signal.SIGQUIT)
+    while len(pool) and (now := time.monotonic()) < deadline:
+        for signum in arbiter.signals.wait(min(0.1, deadline - now)):
+            if signum == signal.SIGUSR1:
+                arbiter.reopen_logs()
+            elif signum in HURRY and now - asked > ECHO:
+                if not graceful:
+                    deadline = now
+                    break
+                arbiter.log.info("Handling signal: %s", arbiter.signal_name(signum))
+                graceful, asked = False, now
+                arbiter.signal_workers(signal.SIGQUIT)
+        arbiter.reap_workers()
+    if len(pool):
+        arbiter.log.warning("Killing workers that did not stop: %s", sorted(pool.workers))
+        arbiter.signal_workers(signal.SIGKILL)
+        _await_the_killed(arbiter)
+
+
+def _await_the_killed(arbiter: Arbiter) -> None:
+    deadline = time.monotonic() + LAST_WAIT
+    while len(arbiter.pool) and time.monotonic() < deadline:
+        arbiter.signals.wait(0.1)
+        arbiter.reap_workers()
