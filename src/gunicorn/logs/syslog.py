@@ -143,7 +143,7 @@ def parse_address(address: str) -> tuple[Address, tuple[socket.SocketKind, ...]]
             "dgram": (socket.SOCK_DGRAM,),
             "stream": (socket.SOCK_STREAM,),
         }
-        if path.startswith("/") and kind in kinds:
+        if path and kind in kinds:
             return path, kinds[kind]
     elif scheme in ("udp", "tcp") and separator:
         host, port = _split_host_port(rest)
