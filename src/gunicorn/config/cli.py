@@ -47,8 +47,7 @@ class CommandLineParser(argparse.ArgumentParser):
     ) -> tuple[argparse.Namespace, list[str]]:
         words = sys.argv[1:] if args is None else list(args)
         options, unknown = super().parse_known_args(_alone(words), namespace)
-        assert options is not None
-        return options, unknown
+        return options or argparse.Namespace(), unknown
 
     def error(self, message: str) -> NoReturn:
         super().error(self.context + message)
@@ -69,7 +68,7 @@ class _Collect(argparse.Action):
 
     def __call__(
         self,
-        parser: argparse.ArgumentParser,
+        parser: argparse.ArgumentParser,  # noqa: ARG002  argparse passes it
         namespace: argparse.Namespace,
         values: Any,
         option_string: str | None = None,
@@ -128,8 +127,6 @@ def _help(declaration: Declaration) -> str:
 def _alone(words: list[str]) -> list[str]:
     """Let `--proxy-protocol APP` be the flag alone, followed by the application."""
     return [
-        f"{word}=auto"
-        if word == "--proxy-protocol" and following.lower() not in _MODES
-        else word
-        for word, following in zip(words, [*words[1:], ""], strict=True)
+        f"{word}=auto" if word == "--proxy-protocol" and following.lower() not in _MODES else word
+        for word, following in zip(words, [*words[1:], ""], strict=False)
     ]

@@ -221,9 +221,7 @@ def _shown(value: Any) -> str:
 
 
 def _pairs(items: list[str]) -> dict[str, str]:
-    return {
-        name.strip(): value for name, _, value in (item.partition("=") for item in items)
-    }
+    return {name.strip(): value for name, _, value in (item.partition("=") for item in items)}
 
 
 _NAMES = frozenset(setting.name for section in SECTIONS for setting in section.settings)

@@ -25,9 +25,9 @@ class Declaration:
 
     `default` must not be changed by anyone who gets it; `default_factory` replaces it where the
     value depends on the process (its folder, its user), and `default_text` then says in words what
-    it is. `variable` names the environment variable that changes the default, and `from_variable` reads it. `const` is the value
-    of a flag that may stand alone or take a value. A setting that is not `supported` accepts its
-    default only, and `accepts` beside it.
+    it is. `variable` names the environment variable that changes the default, and `from_variable`
+    reads it. `const` is the value of a flag that may stand alone or take a value. A setting that
+    is not `supported` accepts its default only.
     """
 
     name: str

@@ -81,7 +81,7 @@ def field_limit(value: Any) -> int:
 
 
 def permission_bits(value: Any) -> int:
-    """Permission bits: an int, or a string in the notation of C and Python ("022", "0o22", "18")."""
+    """Permission bits: an int, or a string as C or Python write it ("022", "0o22", "18")."""
     number: int | None = None
     if isinstance(value, int):
         number = int(value)
@@ -163,9 +163,7 @@ def string_list(value: Any) -> list[str]:
 
 def comma_list(value: Any) -> list[str]:
     """A list of strings, or strings that hold several with commas between them."""
-    return [
-        part.strip() for item in string_list(value) for part in item.split(",") if part.strip()
-    ]
+    return [part.strip() for item in string_list(value) for part in item.split(",") if part.strip()]
 
 
 def path_list(value: Any) -> list[str]:
@@ -281,7 +279,9 @@ def log_level(value: Any) -> str:
     """The name of a level that the logging module knows."""
     text = string(value).lower()
     if not isinstance(logging.getLevelName(text.upper()), int):
-        raise ValueError("expected one of: debug, info, warning, error, critical")
+        raise ValueError(  # noqa: TRY004  every validator raises ValueError
+            "expected one of: debug, info, warning, error, critical"
+        )
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gunicorn.config.declaration import Section
 from gunicorn.config.settings import (
     config_file,
     control,
@@ -18,7 +19,6 @@ from gunicorn.config.settings import (
     tls,
     worker_processes,
 )
-from gunicorn.config.declaration import Section
 
 SECTIONS: tuple[Section, ...] = (
     config_file.SECTION,

@@ -36,7 +36,8 @@ def _nworkers_changed(server: Any, new_value: int, old_value: int | None) -> Non
 
 
 def _ssl_context(
-    config: Any, default_ssl_context_factory: Callable[[], ssl.SSLContext]
+    config: Any,  # noqa: ARG001  every hook of this name has it
+    default_ssl_context_factory: Callable[[], ssl.SSLContext],
 ) -> ssl.SSLContext:
     return default_ssl_context_factory()
 

@@ -1,0 +1,7 @@
+"""Functions that other packages know by this module's name; each lives elsewhere."""
+
+from __future__ import annotations
+
+from gunicorn.app.loading import import_app
+
+__all__ = ["import_app"]
