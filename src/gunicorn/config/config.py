@@ -16,7 +16,7 @@ from typing import Any
 from gunicorn.config import classes
 from gunicorn.config.address import Address, parse_address
 from gunicorn.config.cli import CommandLineParser, build_parser
-from gunicorn.config.setting import Setting
+from gunicorn.config.setting import Setting, shown
 from gunicorn.config.settings import SECTIONS
 from gunicorn.errors import ConfigError
 
@@ -214,10 +214,7 @@ def similar_setting(name: str) -> str | None:
 
 
 def _shown(value: Any) -> str:
-    if callable(value):
-        title = getattr(value, "__qualname__", None) or type(value).__qualname__
-        return f"<{title}()>"
-    return str(value)
+    return shown(value) if callable(value) else str(value)
 
 
 def _pairs(items: list[str]) -> dict[str, str]:

@@ -17,15 +17,18 @@ from gunicorn.config.declaration import Declaration, Validator
 Hook = Callable[..., Any]
 
 
-def hook(name: str, parameters: tuple[str, ...], default: Hook, text: str) -> Declaration:
-    """Declare a hook that is called with `parameters`, in that order."""
+def hook(
+    name: str, parameters: tuple[str, ...], text: str, *, supported: bool = True
+) -> Declaration:
+    """Declare a hook that is called with `parameters`, in that order. Unset, it does nothing."""
     return Declaration(
         name=name,
         validator=callable_taking(parameters),
         help=text,
-        default=default,
+        default=_unset(name),
         default_text="does nothing",
         hook_parameters=parameters,
+        supported=supported,
     )
 
 
@@ -51,6 +54,14 @@ def callable_taking(parameters: tuple[str, ...], fewest: int | None = None) -> V
         )
 
     return validate
+
+
+def _unset(name: str) -> Hook:
+    def call(*_: Any) -> None:
+        """Do nothing."""
+
+    call.__name__ = call.__qualname__ = name
+    return call
 
 
 def _accepts(function: Hook, count: int) -> bool:

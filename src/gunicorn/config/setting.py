@@ -7,6 +7,8 @@ from typing import Any
 from gunicorn.config.declaration import Declaration
 from gunicorn.errors import ConfigError
 
+_LONGEST_SHOWN = 120
+
 
 class Setting:
     """One setting of one configuration.
@@ -60,11 +62,11 @@ class Setting:
         try:
             checked = self.declaration.validator(value)
         except ValueError as exc:
-            raise ConfigError(f"{self.name} = {value!r} ({origin}): {exc}") from exc
+            raise ConfigError(f"{self.name} = {shown(value)} ({origin}): {exc}") from exc
         if not self.declaration.supported and checked != self.default:
             raise ConfigError(
                 f"setting {self.name!r} is not supported yet: "
-                f"{value!r} ({origin}) must be left at its default"
+                f"{shown(value)} ({origin}) must be left at its default"
             )
         self.value = checked
         self.source = origin
@@ -74,3 +76,11 @@ class Setting:
         variable = self.declaration.variable
         self.set(self.declaration.from_variable(text), f"environment variable {variable}")
         self.default = self.value
+
+
+def shown(value: Any) -> str:
+    """A value in a message: functions by their name, long ones cut."""
+    if callable(value):
+        return f"<{getattr(value, '__qualname__', None) or type(value).__qualname__}()>"
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

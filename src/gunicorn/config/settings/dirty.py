@@ -2,39 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from gunicorn.config import validators
 from gunicorn.config.declaration import Declaration, Section
-from gunicorn.config.hooks import Hook, callable_taking
-
-
-def _on_dirty_starting(arbiter: Any) -> None:
-    """Do nothing."""
-
-
-def _dirty_post_fork(arbiter: Any, worker: Any) -> None:
-    """Do nothing."""
-
-
-def _dirty_worker_init(worker: Any) -> None:
-    """Do nothing."""
-
-
-def _dirty_worker_exit(arbiter: Any, worker: Any) -> None:
-    """Do nothing."""
-
-
-def _hook(name: str, parameters: tuple[str, ...], default: Hook, text: str) -> Declaration:
-    return Declaration(
-        name=name,
-        validator=callable_taking(parameters),
-        default=default,
-        default_text="does nothing",
-        hook_parameters=parameters,
-        supported=False,
-        help=text,
-    )
+from gunicorn.config.hooks import hook
 
 
 def _number(name: str, flag: str, default: int, minimum: int, text: str) -> Declaration:
@@ -52,29 +22,29 @@ def _number(name: str, flag: str, default: int, minimum: int, text: str) -> Decl
 HOOKS_SECTION = Section(
     "Dirty Arbiter Hooks",
     (
-        _hook(
+        hook(
             "on_dirty_starting",
             ("arbiter",),
-            _on_dirty_starting,
             "Called when the dirty arbiter starts.",
+            supported=False,
         ),
-        _hook(
+        hook(
             "dirty_post_fork",
             ("arbiter", "worker"),
-            _dirty_post_fork,
             "Called in a dirty worker after the fork.",
+            supported=False,
         ),
-        _hook(
+        hook(
             "dirty_worker_init",
             ("worker",),
-            _dirty_worker_init,
             "Called when a dirty worker has loaded its applications.",
+            supported=False,
         ),
-        _hook(
+        hook(
             "dirty_worker_exit",
             ("arbiter", "worker"),
-            _dirty_worker_exit,
             "Called when a dirty worker has gone.",
+            supported=False,
         ),
     ),
 )

@@ -11,34 +11,11 @@ from gunicorn.config.declaration import Section
 from gunicorn.config.hooks import callable_taking, hook
 
 
-def _of_server(server: Any) -> None:
-    """Do nothing."""
-
-
-def _of_worker(worker: Any) -> None:
-    """Do nothing."""
-
-
-def _of_server_and_worker(server: Any, worker: Any) -> None:
-    """Do nothing."""
-
-
-def _pre_request(worker: Any, req: Any) -> None:
-    """Do nothing."""
-
-
-def _post_request(worker: Any, req: Any, environ: Any, resp: Any) -> None:
-    """Do nothing."""
-
-
-def _nworkers_changed(server: Any, new_value: int, old_value: int | None) -> None:
-    """Do nothing."""
-
-
-def _ssl_context(
+def ssl_context(
     config: Any,  # noqa: ARG001  every hook of this name has it
     default_ssl_context_factory: Callable[[], ssl.SSLContext],
 ) -> ssl.SSLContext:
+    """Make the context that the settings describe."""
     return default_ssl_context_factory()
 
 
@@ -50,68 +27,57 @@ SECTION = Section(
         hook(
             "on_starting",
             ("server",),
-            _of_server,
             "Called in the arbiter before it sets anything up.",
         ),
         hook(
             "on_reload",
             ("server",),
-            _of_server,
             "Called in the arbiter at a reload (SIGHUP), before the new workers are started.",
         ),
         hook(
             "when_ready",
             ("server",),
-            _of_server,
             "Called in the arbiter when it listens, before the first worker is started.",
         ),
         hook(
             "pre_fork",
             ("server", "worker"),
-            _of_server_and_worker,
             "Called in the arbiter just before a worker is forked.",
         ),
         hook(
             "post_fork",
             ("server", "worker"),
-            _of_server_and_worker,
             "Called in a worker just after it was forked.",
         ),
         hook(
             "post_worker_init",
             ("worker",),
-            _of_worker,
             "Called in a worker when it has loaded the application.",
         ),
         hook(
             "worker_int",
             ("worker",),
-            _of_worker,
             "Called in a worker that got SIGINT or SIGQUIT.",
         ),
         hook(
             "worker_abort",
             ("worker",),
-            _of_worker,
             "Called in a worker that got SIGABRT, which it gets when it was silent for `timeout`.",
         ),
         hook(
             "pre_exec",
             ("server",),
-            _of_server,
             "Called in the new process of an upgrade (SIGUSR2) before the new binary replaces it.",
         ),
         hook(
             "pre_request",
             ("worker", "req"),
-            _pre_request,
             "Called in a worker before the application is called for a request.",
         ),
         dataclasses.replace(
             hook(
                 "post_request",
                 _POST_REQUEST,
-                _post_request,
                 """
                 Called in a worker after a request was answered.
 
@@ -124,19 +90,16 @@ SECTION = Section(
         hook(
             "child_exit",
             ("server", "worker"),
-            _of_server_and_worker,
             "Called in the arbiter when a worker has gone.",
         ),
         hook(
             "worker_exit",
             ("server", "worker"),
-            _of_server_and_worker,
             "Called in a worker that is about to exit.",
         ),
         hook(
             "nworkers_changed",
             ("server", "new_value", "old_value"),
-            _nworkers_changed,
             """
             Called in the arbiter when the number of workers has been changed.
 
@@ -146,14 +109,12 @@ SECTION = Section(
         hook(
             "on_exit",
             ("server",),
-            _of_server,
             "Called in the arbiter just before it exits.",
         ),
         dataclasses.replace(
             hook(
                 "ssl_context",
                 ("config", "default_ssl_context_factory"),
-                _ssl_context,
                 """
                 Called to make the ssl.SSLContext of the listeners; returns it.
 
@@ -161,6 +122,7 @@ SECTION = Section(
                 you to change. Set `minimum_version` here, for example.
                 """,
             ),
+            default=ssl_context,
             default_text="returns default_ssl_context_factory()",
         ),
     ),

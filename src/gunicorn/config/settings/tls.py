@@ -37,6 +37,7 @@ SECTION = Section(
             cli=("--ssl-version",),
             validator=validators.tls_version,
             default=int(ssl.PROTOCOL_TLS),
+            default_text="negotiated",
             help="""
             Only the value that negotiates the version of TLS is accepted.
 
