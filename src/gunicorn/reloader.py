@@ -100,7 +100,11 @@ class InotifyReloader(Reloader):
     def run(self) -> None:
         """Watch until stopped."""
         while not self._stopping.is_set():
-            self._watch(_existing_folders(self.files()))
+            try:
+                self._watch(_existing_folders(self.files()))
+            except FileNotFoundError:
+                # A folder went away between being listed and being watched.
+                self._stopping.wait(INTERVAL)
 
     def _watch(self, folders: set[str]) -> None:
         """Report changes until the set of folders is no longer the right one."""

@@ -159,7 +159,6 @@ class Worker:
         """Take on the identity and surroundings of a worker: variables, user, random numbers."""
         os.environ.update(self.cfg.env)
         privileges.drop(self.cfg.uid, self.cfg.gid, initgroups=self.cfg.initgroups)
-        os.umask(self.cfg.umask)
         # Otherwise all workers would draw the same numbers, the generator having been forked.
         random.seed()
         if self.cfg.spew:

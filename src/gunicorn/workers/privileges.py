@@ -14,9 +14,10 @@ from gunicorn.errors import ConfigError
 def drop(uid: int, gid: int, *, initgroups: bool = False) -> None:
     """Make this process run as `uid` and `gid` for good, real and saved ids included.
 
-    Does nothing when it does so already. The supplementary groups become those of the user in the
-    group database with `initgroups`, and otherwise `gid` alone where root is given up (setuid(2),
-    initgroups(3)). Raises ConfigError when the system refuses.
+    Does nothing when it does so already. With `initgroups` the supplementary groups become those
+    of the user in the group database and `gid`; otherwise they stay, as a container may have been
+    given some to reach its volumes, but for root's own group (setuid(2), initgroups(3)). Raises
+    ConfigError when the system refuses.
     """
     if uid == os.geteuid() and gid == os.getegid() and not initgroups:
         return
@@ -38,8 +39,8 @@ def _set_groups(uid: int, gid: int, *, initgroups: bool) -> None:
     if initgroups:
         os.initgroups(_user_name(uid), gid)
     elif os.geteuid() == 0 and uid != 0:
-        # Root's groups would go on opening root's files to the application.
-        os.setgroups([gid])
+        # Group 0 would go on opening root's files to the application.
+        os.setgroups([group for group in os.getgroups() if group != 0])
 
 
 def _user_name(uid: int) -> str:

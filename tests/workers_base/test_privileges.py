@@ -1,0 +1,78 @@
+"""What a worker gives up, and in which order."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from typing import Any
+
+import pytest
+
+from gunicorn.errors import ConfigError
+from gunicorn.workers import privileges
+
+STRANGER = 61234
+
+
+class System:
+    """Stands in for the calls that only root may make, and keeps account of them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, uid: int, gid: int, groups: list[int]):
+        self.calls: list[tuple[Any, ...]] = []
+        monkeypatch.setattr(os, "geteuid", lambda: uid)
+        monkeypatch.setattr(os, "getegid", lambda: gid)
+        monkeypatch.setattr(os, "getgroups", lambda: groups)
+        for name in ("setuid", "setgid", "setgroups", "initgroups"):
+            monkeypatch.setattr(os, name, lambda *args, name=name: self.calls.append((name, *args)))
+
+
+def test_nothing_happens_when_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = System(monkeypatch, 1000, 1000, [1000, 4])
+    privileges.drop(1000, 1000)
+    assert system.calls == []
+
+
+def test_groups_go_before_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = System(monkeypatch, 0, 0, [0, 24, 44])
+    privileges.drop(1000, 1001)
+    assert system.calls == [("setgroups", [24, 44]), ("setgid", 1001), ("setuid", 1000)]
+
+
+def test_a_group_alone_leaves_root_its_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = System(monkeypatch, 0, 0, [0, 24])
+    privileges.drop(0, 1001)
+    assert system.calls == [("setgid", 1001)]
+
+
+def test_initgroups_uses_the_name_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = pwd.getpwuid(0).pw_name
+    system = System(monkeypatch, 0, 0, [0])
+    privileges.drop(0, 1001, initgroups=True)
+    assert system.calls == [("initgroups", name, 1001), ("setgid", 1001)]
+
+
+def test_initgroups_needs_a_user_with_a_name() -> None:
+    with pytest.raises(ConfigError, match=f"initgroups: user {STRANGER} is not in the user"):
+        privileges.drop(STRANGER, STRANGER, initgroups=True)
+
+
+def test_the_real_thing() -> None:
+    """Root becomes somebody else for good; anybody else is told that it takes root."""
+    if os.geteuid() != 0:
+        with pytest.raises(ConfigError, match=r"may not become user .* Start the server as root"):
+            privileges.drop(STRANGER, STRANGER)
+        return
+    pid = os.fork()
+    if not pid:
+        try:
+            privileges.drop(STRANGER, STRANGER)
+            regained = True
+            try:
+                os.setuid(0)
+            except PermissionError:
+                regained = False
+            ids = {*os.getresuid(), *os.getresgid()}
+            os._exit(0 if ids == {STRANGER} and 0 not in os.getgroups() and not regained else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
