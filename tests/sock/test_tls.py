@@ -1,0 +1,168 @@
+"""TLS contexts: what the settings ask for, the hook, and files that cannot be used."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from gunicorn import sock
+from gunicorn.errors import ConfigError
+from tests.sock.conftest import Opener, config
+
+
+def write_pair(folder: Path, name: str) -> tuple[str, str]:
+    """Make a self-signed certificate for localhost and its key; return their paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certfile, keyfile = folder / f"{name}.crt", folder / f"{name}.key"
+    certfile.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    keyfile.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return str(certfile), str(keyfile)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[str, str]:
+    return write_pair(tmp_path, "server")
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLObject, Any]:
+    """Shake hands in memory; return the client's end and the server's."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    theirs = client.wrap_bio(to_client, to_server, server_hostname="localhost")
+    ours = server.wrap_bio(to_server, to_client, server_side=True)
+    pending: list[ssl.SSLObject] = [theirs, ours]
+    for _ in range(10):
+        for end in list(pending):
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            pending.remove(end)
+        if not pending:
+            return theirs, ours
+    raise AssertionError("the handshake does not end")
+
+
+def client_context(certfile: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=certfile)
+
+
+def test_the_default_context(pair: tuple[str, str]) -> None:
+    certfile, keyfile = pair
+    context = sock.ssl_context(config(certfile=certfile, keyfile=keyfile))
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert context.verify_mode == ssl.CERT_NONE
+    client = client_context(certfile)
+    client.set_alpn_protocols(["h2", "http/1.1"])
+    theirs, _ = handshake(context, client)
+    assert theirs.selected_alpn_protocol() == "http/1.1"
+
+
+def test_ciphers(pair: tuple[str, str]) -> None:
+    certfile, keyfile = pair
+    wanted = "ECDHE-ECDSA-AES256-GCM-SHA384"
+    context = sock.ssl_context(config(certfile=certfile, keyfile=keyfile, ciphers=wanted))
+    client = client_context(certfile)
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    theirs, _ = handshake(context, client)
+    cipher = theirs.cipher()
+    assert cipher is not None
+    assert cipher[0] == wanted
+
+
+def test_a_client_certificate_may_be_required(tmp_path: Path, pair: tuple[str, str]) -> None:
+    certfile, keyfile = pair
+    known, known_key = write_pair(tmp_path, "client")
+    cfg = config(
+        certfile=certfile, keyfile=keyfile, ca_certs=known, cert_reqs=int(ssl.CERT_REQUIRED)
+    )
+    context = sock.ssl_context(cfg)
+    client = client_context(certfile)
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError):
+        handshake(context, client)
+    client.load_cert_chain(known, known_key)
+    _, ours = handshake(context, client)
+    assert ours.getpeercert()["subject"] == ((("commonName", "localhost"),),)
+
+
+def test_the_hook_has_the_last_word(pair: tuple[str, str]) -> None:
+    def hook(cfg: Any, default_ssl_context_factory: Callable[[], ssl.SSLContext]) -> Any:
+        context = default_ssl_context_factory()
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        return context
+
+    certfile, keyfile = pair
+    context = sock.ssl_context(config(certfile=certfile, keyfile=keyfile, ssl_context=hook))
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_3
+
+
+def test_listeners_say_https(create: Opener, pair: tuple[str, str]) -> None:
+    certfile, keyfile = pair
+    (listener,) = create("127.0.0.1:0", certfile=certfile, keyfile=keyfile)
+    assert str(listener) == f"https://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_the_start_is_refused_without_usable_files(
+    create: Opener, tmp_path: Path, pair: tuple[str, str]
+) -> None:
+    certfile, keyfile = pair
+    _, other_key = write_pair(tmp_path, "other")
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("not PEM")
+    for settings, message in [
+        ({"certfile": "/nope.crt"}, "certfile: '/nope.crt'.*(No such file|does not exist)"),
+        ({"keyfile": "/nope.key"}, "keyfile: '/nope.key'.*(No such file|does not exist)"),
+        ({"ca_certs": "/nope.pem"}, "ca_certs: '/nope.pem'.*(No such file|does not exist)"),
+        ({"keyfile": other_key}, "certfile: .* with keyfile .*other.key' cannot be used"),
+        ({"certfile": str(garbage)}, "certfile: .*garbage.pem'.* cannot be used"),
+        ({"ca_certs": str(garbage)}, "ca_certs: .*garbage.pem' cannot be used"),
+        ({"ciphers": "NONSENSE"}, "ciphers: 'NONSENSE' names no cipher"),
+        ({"certfile": None}, "certfile: TLS needs a certificate"),
+    ]:
+        wanted = {"certfile": certfile, "keyfile": keyfile, **settings}
+        with pytest.raises(ConfigError, match=message):
+            create("127.0.0.1:0", **wanted)
+
+
+def test_a_hook_may_do_without_the_default_context(
+    create: Opener, tmp_path: Path, pair: tuple[str, str]
+) -> None:
+    certfile, keyfile = pair
+    _, other_key = write_pair(tmp_path, "other")
+
+    def hook(cfg: Any, default_ssl_context_factory: Any) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certfile, keyfile)
+        return context
+
+    (listener,) = create("127.0.0.1:0", certfile=certfile, keyfile=other_key, ssl_context=hook)
+    assert str(listener).startswith("https:")
