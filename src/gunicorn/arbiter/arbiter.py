@@ -9,6 +9,7 @@ happen to it. `Arbiter.run` tells the story; each step is a method of its own.
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -17,17 +18,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gunicorn import SERVER_SOFTWARE, __version__, proctitle, systemd
 from gunicorn.arbiter import child, commands, shutdown
-from gunicorn.arbiter.backoff import Backoff
 from gunicorn.arbiter.generation import Application, Generation
 from gunicorn.arbiter.listeners import Listeners
 from gunicorn.arbiter.pidfile import Pidfile
-from gunicorn.arbiter.pool import YOUNG, Member, WorkerPool
-from gunicorn.arbiter.reaper import Death, ended_children
+from gunicorn.arbiter.reaper import ended_children
 from gunicorn.arbiter.rollover import Rollover
 from gunicorn.arbiter.signals import SignalQueue, name_of
 from gunicorn.arbiter.upgrade import Upgrade
-from gunicorn.errors import ConfigError, HaltServer
-from gunicorn.scoreboard import Scoreboard
+from gunicorn.arbiter.workforce import Workforce
+from gunicorn.errors import AppImportError, ConfigError, HaltServer
+from gunicorn.workers import failure
 
 if TYPE_CHECKING:
     from gunicorn.config import Config
@@ -39,8 +39,6 @@ PAUSE = 1.0
 """Seconds that the loop sleeps at most, and so the grain of the time-outs."""
 ATTENTIVE = 0.05
 """Seconds that it sleeps while it waits for workers to boot: memory tells that, no signal."""
-BOOT_ROUNDS = 5
-"""Attempts to boot the first worker before giving up, when workers die without saying why."""
 FAULTS = 5
 """Passes of the loop in a row that may fail before the arbiter gives up."""
 
@@ -56,24 +54,21 @@ class Arbiter:
         self.app = app
         self.cfg: Config = app.cfg
         self.pid = os.getpid()
-        self.worker_age = 0
-        self.pool = WorkerPool()
         self.signals = SignalQueue()
         self.listeners = Listeners()
-        self.backoff = Backoff()
         self.upgrade = Upgrade(self)
         self.pidfile: Pidfile | None = None
         self.rollover: Rollover | None = None
         self.reload_wanted = False
         self.ready = False
-        self.ever_booted = False
         self.stopping: str | None = None
         self.faults = 0
         self._num_workers: int | None = None
         self.log: Logger = self.cfg.logger_class(self.cfg)
+        self.log_cfg = self.cfg
         self.use(self.cfg)
         self.generation = Generation.of(1, self.cfg, [])
-        self.board = Scoreboard(max(8, 2 * self.num_workers))
+        self.workforce = Workforce(self)
 
     def run(self) -> NoReturn:
         """Supervise until told to stop; ends in SystemExit with the exit code of the process."""
@@ -92,7 +87,7 @@ class Arbiter:
                 raise
             status = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
             self.stopping = "quick"
-        except Exception:
+        except BaseException:
             status, self.stopping = child.CRASHED, "quick"
             self.log.exception("Unhandled exception in the arbiter")
         self.stop(graceful=self.stopping == "graceful", asked=status == 0)
@@ -104,10 +99,9 @@ class Arbiter:
         """Everything up to the first worker."""
         self.log.info("Starting gunicorn %s", __version__)
         self.signals.install()
-        self.create_pidfile()
+        self.settle_pidfile()
         self.cfg.on_starting(self)
-        self.worker_class.setup()
-        self.worker_class.check_config(self.cfg, self.log)
+        self.prepare(self.cfg)
         self.listeners.open(self.cfg, self.log)
         self.generation.listeners = self.LISTENERS
         self.log.info("Listening at: %s (%s)", self.listeners, self.pid)
@@ -123,10 +117,13 @@ class Arbiter:
             for signum in came:
                 self.obey(signum)
             self.reap_workers()
-            self.kill_silent_workers()
-            self.note_booted_workers()
+            if self.stopping:
+                return
+            self.workforce.end_silent()
+            self.workforce.note_booted()
+            self.announce_readiness()
             self.advance_reload()
-            self.balance_workers()
+            self.workforce.balance(self.generation, self.num_workers)
             self.upgrade.follow()
             self.faults = 0
         except Exception:
@@ -146,7 +143,7 @@ class Arbiter:
         """End the workers and let go of everything that outlives a process."""
         self.stopping = "graceful" if graceful else "quick"
         systemd.notify("STOPPING=1")
-        self.listeners.close(shared=self.upgrade.beside_another)
+        self.close_listeners()
         shutdown.end_workers(self, graceful=graceful)
         if asked:
             self.log.info("Shutting down: Master")
@@ -154,17 +151,31 @@ class Arbiter:
         if self.pidfile is not None:
             self.pidfile.unlink()
 
+    def close_listeners(self) -> None:
+        """Stop accepting; what is beside another arbiter stays open there."""
+        try:
+            if self.rollover is not None:
+                self.rollover.drop_old_listeners()
+            self.listeners.close(shared=self.upgrade.beside_another)
+        except OSError:
+            self.log.exception("A listener could not be closed properly")
+
     # -- what hooks and plug-ins see -------------------------------------------------------------
 
     @property
     def WORKERS(self) -> dict[int, Worker]:  # noqa: N802 - a name that hooks rely on
         """pid -> worker."""
-        return self.pool.workers
+        return self.workforce.pool.workers
 
     @property
     def LISTENERS(self) -> list[Listener]:  # noqa: N802 - a name that hooks rely on
         """The sockets that connections are accepted from."""
         return self.listeners.sockets
+
+    def every_listener(self) -> list[Listener]:
+        """All sockets that are open, those that a reload is about to drop included."""
+        old = self.rollover.old_sockets if self.rollover else []
+        return [*self.LISTENERS, *(one for one in old if one not in self.LISTENERS)]
 
     @property
     def num_workers(self) -> int:
@@ -204,159 +215,80 @@ class Arbiter:
 
     # -- starting --------------------------------------------------------------------------------
 
-    def create_pidfile(self) -> None:
-        """Write the pidfile; beside an older arbiter its name ends in `.2`."""
-        if self.cfg.pidfile:
-            self.pidfile = Pidfile(self.cfg.pidfile + (".2" if self.upgrade.parent else ""))
-            self.pidfile.create(self.pid)
-
-    def rename_pidfile(self) -> None:
-        """Give the pidfile the name that the configuration has now."""
-        if self.pidfile is not None and self.cfg.pidfile and not self.upgrade.parent:
-            self.pidfile.rename(self.cfg.pidfile)
+    def prepare(self, cfg: Config) -> None:
+        """Have the worker class of `cfg` set itself up, and refuse what it cannot serve with."""
+        cfg.worker_class.setup()
+        cfg.worker_class.check_config(cfg, self.log)
 
     def preload(self) -> None:
         """Load the application before the first fork, if asked to."""
-        if self.cfg.preload_app:
-            self.app.wsgi()
-            # Pages that the collector never writes to stay shared with the workers.
-            gc.collect()
-            gc.freeze()
-
-    # -- workers: birth --------------------------------------------------------------------------
-
-    def balance_workers(self) -> None:
-        """Start the workers that are missing, retire those that are too many."""
-        if self.stopping:
+        if not self.cfg.preload_app:
             return
-        serving = self.pool.serving(self.generation)
-        for member in serving[: max(0, len(serving) - self.num_workers)]:
-            self.retire(member)
-        for _ in range(self.num_workers - len(serving)):
-            if not self.backoff.over(time.monotonic()):
-                break
-            self.spawn_worker()
-
-    def spawn_worker(self) -> None:
-        """Fork one worker of the current generation."""
-        generation = self.generation
-        self.worker_age += 1
-        slot = self.board.acquire()
-        slot.generation = generation.number
         try:
-            worker = generation.worker_class(
-                self.worker_age,
-                self.pid,
-                generation.listeners,
-                self.app,
-                generation.timeout / 2.0,
-                generation.cfg,
-                self.log,
-            )
-            worker.tmp = slot
-            worker.generation = generation.number
-            generation.cfg.pre_fork(self, worker)
-            with self.signals.held():
-                worker.pid = os.fork()
-                if worker.pid == 0:
-                    worker.pid = os.getpid()
-                    child.live(self, worker)
-                self.pool.add(worker, generation)
-        except Exception:
-            self.board.release(slot)
-            delay = self.backoff.failed(time.monotonic())
-            self.log.exception("A worker could not be started; next attempt in %.1f s", delay)
+            self.app.wsgi()
+        except AppImportError as error:
+            raise HaltServer(f"App failed to load: {error}", self.APP_LOAD_ERROR) from error
+        except Exception as error:
+            text = failure.describe(error).rstrip()
+            raise HaltServer(f"App failed to load.\n{text}", self.WORKER_BOOT_ERROR) from error
+        # Pages that the collector never writes to stay shared with the workers.
+        gc.collect()
+        gc.freeze()
 
-    def every_listener(self) -> list[Listener]:
-        """All sockets that are open, those that a reload is about to drop included."""
-        old = self.rollover.old_sockets if self.rollover else []
-        return [*self.LISTENERS, *(one for one in old if one not in self.LISTENERS)]
+    def settle_pidfile(self) -> None:
+        """Have the pidfile that is configured now; beside an older arbiter its name ends in `.2`.
 
-    def note_booted_workers(self) -> None:
-        """Take note of workers that have loaded the application since the last pass."""
-        for member in self.pool.all():
-            if member.booted and not member.noted:
-                member.noted = True
-                member.generation.booted = self.ever_booted = True
-                self.backoff.succeeded()
-        if not self.ready and (self.ever_booted or not self.num_workers):
-            self.ready = True
-            systemd.notify(f"READY=1\nMAINPID={self.pid}\nSTATUS=Serving at {self.listeners}")
+        HaltServer when it belongs to another process, or cannot be written.
+        """
+        wanted = self.cfg.pidfile and self.cfg.pidfile + (".2" if self.upgrade.parent else "")
+        if self.pidfile is not None and wanted:
+            self.pidfile.rename(wanted)
+        elif self.pidfile is not None:
+            self.pidfile.unlink()
+            self.pidfile = None
+        elif wanted:
+            pidfile = Pidfile(wanted)
+            pidfile.create(self.pid)
+            self.pidfile = pidfile
 
-    # -- workers: death --------------------------------------------------------------------------
+    def move_pidfile(self) -> None:
+        """Settle the pidfile in mid-service, where a failure is no reason to end."""
+        try:
+            self.settle_pidfile()
+        except HaltServer as halt:
+            self.log.log(logging.ERROR, "%s", halt.reason)
+
+    def use_logs(self, cfg: Config) -> None:
+        """Log as `cfg` says. ConfigError when that is impossible."""
+        before, self.log_cfg = self.log_cfg, cfg
+        if cfg.logger_class is not before.logger_class:
+            self.log = cfg.logger_class(cfg)
+        elif _settings(cfg, "Logging") != _settings(before, "Logging"):
+            self.log.setup(cfg)
+
+    # -- watching --------------------------------------------------------------------------------
 
     def reap_workers(self) -> None:
-        """Collect every child that ended, and draw conclusions."""
+        """Collect every child that ended: workers, a newer arbiter, and orphans left to PID 1."""
         for death in ended_children():
             if death.pid == self.upgrade.child:
                 self.upgrade.ended(death)
-                continue
-            member = self.pool.remove(death.pid)
-            if member is None:
+            elif not self.workforce.bury(death):
                 self.log.debug("Reaped process %s, which is not a worker", death.pid)
-                continue
-            self.bury(member, death)
 
-    def bury(self, member: Member, death: Death) -> None:
-        """Log how a worker ended, tell the hook, and see to it that it does not go on so."""
-        booted = member.booted
-        self.log.log(*death.report(expected=member.asked_to_go))
-        self.call_hook("child_exit", self, member.worker)
-        self.board.release(member.worker.tmp)
-        if member.retired is not None or self.stopping:
-            return
-        if not booted:
-            self.judge_boot_failure(member, death)
-        elif not death.success and time.monotonic() - member.started < YOUNG:
-            self.backoff.failed(time.monotonic())
+    def announce_readiness(self) -> None:
+        """Tell the service manager once the first worker can serve."""
+        if not self.ready and (self.workforce.ever_booted or not self.num_workers):
+            self.ready = True
+            systemd.notify(f"READY=1\nMAINPID={self.pid}\nSTATUS=Serving at {self.listeners}")
 
-    def judge_boot_failure(self, member: Member, death: Death) -> None:
-        """A worker died before it could serve: call off, give up or try again later."""
-        rollover = self.rollover
-        if rollover and member.generation is rollover.new and not rollover.new.booted:
-            rollover.call_off(f"worker {death.pid} of the new generation failed to boot")
-            return
-        delay = self.backoff.failed(time.monotonic())
-        if not self.ever_booted:
-            if death.code == self.APP_LOAD_ERROR:
-                raise HaltServer("App failed to load.", self.APP_LOAD_ERROR)
-            if death.code == self.WORKER_BOOT_ERROR or self.backoff.rounds >= BOOT_ROUNDS:
-                raise HaltServer("Worker failed to boot.", self.WORKER_BOOT_ERROR)
-        self.log.error("Worker (pid:%s) failed to boot; next in %.1f s", death.pid, delay)
-
-    def kill_silent_workers(self) -> None:
-        """Abort workers without a heartbeat; kill those that survive that, or a retirement."""
-        now = time.monotonic()
-        for member in self.pool.silent(now):
-            if member.aborted is None:
-                member.aborted = now
-                self.log.critical("WORKER TIMEOUT (pid:%s)", member.pid)
-                self.signal_worker(member, signal.SIGABRT)
-            elif now - member.aborted >= PAUSE:
-                self.signal_worker(member, signal.SIGKILL)
-        for member in self.pool.overdue(now):
-            self.log.warning("Killing worker %s: still busy after its graceful time", member.pid)
-            self.signal_worker(member, signal.SIGKILL)
-
-    def retire(self, member: Member) -> None:
-        """Have a worker finish its requests and end."""
-        self.signal_worker(member, signal.SIGTERM)
-
-    def signal_workers(self, signum: int) -> None:
-        """Send a signal to every worker."""
-        for member in self.pool.all():
-            self.signal_worker(member, signum)
-
-    def signal_worker(self, member: Member, signum: int) -> None:
-        """Send a signal to a worker, and note that it was us."""
-        if signum in shutdown.HURRY and member.retired is None:
-            member.retired = time.monotonic()
-        elif signum == signal.SIGKILL:
-            member.killed = True
-        try:
-            os.kill(member.pid, signum)
-        except ProcessLookupError:
-            self.log.debug("Worker %s is gone already", member.pid)
+    def pause(self) -> float:
+        """Seconds that the loop may sleep."""
+        if self.faults:
+            return PAUSE
+        if self.rollover or not self.ready:
+            return ATTENTIVE
+        return min(PAUSE, max(0.0, self.workforce.backoff.until - time.monotonic()) or PAUSE)
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -373,7 +305,7 @@ class Arbiter:
     def reopen_logs(self) -> None:
         """Reopen the log files, here and in every worker."""
         self.log.reopen_files()
-        self.signal_workers(signal.SIGUSR1)
+        self.workforce.signal_all(signal.SIGUSR1)
 
     def advance_reload(self) -> None:
         """Move a reload on, or begin the one that was asked for."""
@@ -399,10 +331,6 @@ class Arbiter:
         """Say why nothing changes."""
         self.log.error("Reload called off: %s. The previous configuration goes on.", reason)
 
-    def pause(self) -> float:
-        """Seconds that the loop may sleep."""
-        if self.faults:
-            return PAUSE
-        if self.rollover or not self.ready:
-            return ATTENTIVE
-        return min(PAUSE, max(0.0, self.backoff.until - time.monotonic()) or PAUSE)
+
+def _settings(cfg: Config, section: str) -> list[Any]:
+    return [setting.get() for setting in cfg.settings.values() if setting.section == section]

@@ -56,9 +56,9 @@ class Listeners:
         self.sockets = kept + opened
 
     @staticmethod
-    def discard(listener: sock.Listener) -> None:
-        """Close a socket that `sockets` no longer has, with its file."""
-        sock.close_listeners([listener], unlink=True)
+    def discard(listener: sock.Listener, *, shared: bool) -> None:
+        """Close a socket that `sockets` no longer has; its file goes too, unless `shared`."""
+        sock.close_listeners([listener], unlink=not shared)
 
     def close(self, *, shared: bool) -> None:
         """Close every socket; the files of unix sockets go too, unless `shared` with another."""

@@ -1,7 +1,7 @@
 """The file that tells other programs the pid of the arbiter.
 
 It exists whole or not at all: the text is written to a temporary file beside it, which is then
-linked or renamed to its name. A file whose process is gone, or that names no process at all, is
+renamed to its name. A file whose process is gone, or that names no process at all, is
 stale and is replaced; the file of a process that lives is never touched.
 """
 
@@ -23,29 +23,21 @@ class Pidfile:
 
     def create(self, pid: int) -> None:
         """Write `pid`. HaltServer when a living process owns the file or it cannot be written."""
-        owner = self.owner()
-        if owner is not None and owner != pid:
-            raise HaltServer(
-                f"pidfile {self.path} belongs to process {owner}, which is running: "
-                "stop it, or choose another --pid"
-            )
+        self._check_free(self.path, pid)
         self._write(pid)
         self.pid = pid
 
     def rename(self, path: str) -> None:
-        """Move the file to `path`, replacing what is there."""
+        """Move the file to `path`, under the conditions of `create`."""
         new = os.path.abspath(path)
-        if new == self.path:
+        if new == self.path or self.pid is None:
             return
-        try:
-            os.rename(self.path, new)
-        except FileNotFoundError:
-            # Somebody cleaned up: the process still needs its file.
-            self.path = new
-            if self.pid is not None:
-                self._write(self.pid)
-            return
+        self._check_free(new, self.pid)
+        old = self.path
         self.path = new
+        self._write(self.pid)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(old)
 
     def unlink(self) -> None:
         """Remove the file if it still names the pid that `create` wrote."""
@@ -56,19 +48,20 @@ class Pidfile:
 
     def read(self) -> int | None:
         """The pid in the file; None when there is no file or no pid in it."""
-        try:
-            with open(self.path, encoding="ascii", errors="replace") as file:
-                text = file.read(64).strip()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise HaltServer(f"pidfile {self.path} cannot be read: {error.strerror}") from error
-        return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
+        return _pid_in(self.path)
 
     def owner(self) -> int | None:
         """The pid in the file if such a process runs."""
-        pid = self.read()
-        return pid if pid is not None and _runs(pid) else None
+        return _owner_of(self.path)
+
+    @staticmethod
+    def _check_free(path: str, pid: int) -> None:
+        owner = _owner_of(path)
+        if owner not in {None, pid}:
+            raise HaltServer(
+                f"pidfile {path} belongs to process {owner}, which is running: "
+                "stop it, or choose another --pid"
+            )
 
     def _write(self, pid: int) -> None:
         folder = os.path.dirname(self.path)
@@ -87,6 +80,22 @@ class Pidfile:
                 f"pidfile {self.path} cannot be written: {error.strerror}; "
                 "the folder must exist and be writable for the user who starts the server"
             ) from error
+
+
+def _pid_in(path: str) -> int | None:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            text = file.read(64).strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise HaltServer(f"pidfile {path} cannot be read: {error.strerror}") from error
+    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
+
+
+def _owner_of(path: str) -> int | None:
+    pid = _pid_in(path)
+    return pid if pid is not None and _runs(pid) else None
 
 
 def _runs(pid: int) -> bool:

@@ -39,48 +39,59 @@ class Rollover:
     def advance(self) -> None:
         """Retire as many old workers as new ones have booted; finish when all have."""
         arbiter = self.arbiter
-        fresh = arbiter.pool.serving(self.new)
+        fresh = arbiter.workforce.pool.serving(self.new)
         booted = sum(member.booted for member in fresh)
-        stale = arbiter.pool.others(self.new)
+        stale = arbiter.workforce.pool.others(self.new)
         for member in stale[: max(0, len(stale) - (arbiter.num_workers - booted))]:
-            arbiter.retire(member)
+            arbiter.workforce.retire(member)
         if booted >= arbiter.num_workers:
             self._finish()
 
     def call_off(self, reason: str) -> None:
         """Go back to the old generation, and say so."""
         arbiter = self.arbiter
-        for member in arbiter.pool.serving(self.new):
-            arbiter.retire(member)
+        for member in arbiter.workforce.pool.serving(self.new):
+            arbiter.workforce.retire(member)
         self._restore()
         arbiter.rollover = None
         arbiter.log.error(
             "Reload called off: %s. The previous configuration and code go on serving.", reason
         )
 
+    def drop_old_listeners(self) -> None:
+        """Close the sockets that only the old generation served."""
+        for listener in self.old_sockets:
+            if listener not in self.arbiter.listeners.sockets:
+                self.arbiter.listeners.discard(
+                    listener, shared=self.arbiter.upgrade.beside_another
+                )
+
     def _begin(self) -> None:
         arbiter = self.arbiter
         arbiter.app.reload()
         cfg = arbiter.app.cfg
-        cfg.worker_class.setup()
-        cfg.worker_class.check_config(cfg, arbiter.log)
+        arbiter.use_logs(cfg)
+        arbiter.log.reopen_files()
+        arbiter.prepare(cfg)
         if cfg.preload_app:
             arbiter.app.wsgi()
         arbiter.use(cfg)
+        arbiter.call_hook("on_reload", arbiter)
         arbiter.listeners.change(self.old.cfg, cfg, arbiter.log)
         self.new = Generation.of(self.old.number + 1, cfg, list(arbiter.listeners.sockets))
         arbiter.generation = self.new
-        arbiter.backoff.succeeded()
+        arbiter.workforce.backoff.succeeded()
 
     def _restore(self) -> None:
         arbiter = self.arbiter
         for listener in arbiter.listeners.sockets:
             if listener not in self.old_sockets:
-                arbiter.listeners.discard(listener)
+                arbiter.listeners.discard(listener, shared=False)
         arbiter.listeners.sockets = self.old_sockets
         arbiter.generation = self.old
+        arbiter.app.cfg = self.old.cfg
+        arbiter.use_logs(self.old.cfg)
         if arbiter.cfg is not self.old.cfg:
-            arbiter.app.cfg = self.old.cfg
             arbiter.use(self.old.cfg)
         if arbiter.num_workers != self.old_workers:
             arbiter.num_workers = self.old_workers
@@ -89,10 +100,8 @@ class Rollover:
     def _finish(self) -> None:
         arbiter = self.arbiter
         arbiter.rollover = None
-        for listener in self.old_sockets:
-            if listener not in arbiter.listeners.sockets:
-                arbiter.listeners.discard(listener)
-        arbiter.rename_pidfile()
+        self.drop_old_listeners()
+        arbiter.move_pidfile()
         proctitle.set_title(f"master [{arbiter.proc_name}]")
         systemd.notify("READY=1")
         arbiter.log.info("Reload done: generation %s serves", self.new.number)

@@ -11,10 +11,10 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from gunicorn.arbiter.signals import HURRY
+
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
-
-HURRY = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 ECHO = 0.5
 """Seconds. A signal again within them is an echo: sent to the group and forwarded as well."""
@@ -25,10 +25,10 @@ LAST_WAIT = 5.0
 
 def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
     """Return when no worker is left."""
-    pool = arbiter.pool
+    pool = arbiter.workforce.pool
     asked = time.monotonic()
     deadline = asked + arbiter.cfg.graceful_timeout
-    arbiter.signal_workers(signal.SIGTERM if graceful else signal.SIGQUIT)
+    arbiter.workforce.signal_all(signal.SIGTERM if graceful else signal.SIGQUIT)
     while len(pool) and (now := time.monotonic()) < deadline:
         for signum in arbiter.signals.wait(min(0.1, deadline - now)):
             if signum == signal.SIGUSR1:
@@ -39,16 +39,16 @@ def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
                     break
                 arbiter.log.info("Handling signal: %s", arbiter.signal_name(signum))
                 graceful, asked = False, now
-                arbiter.signal_workers(signal.SIGQUIT)
+                arbiter.workforce.signal_all(signal.SIGQUIT)
         arbiter.reap_workers()
     if len(pool):
         arbiter.log.warning("Killing workers that did not stop: %s", sorted(pool.workers))
-        arbiter.signal_workers(signal.SIGKILL)
+        arbiter.workforce.signal_all(signal.SIGKILL)
         _await_the_killed(arbiter)
 
 
 def _await_the_killed(arbiter: Arbiter) -> None:
     deadline = time.monotonic() + LAST_WAIT
-    while len(arbiter.pool) and time.monotonic() < deadline:
+    while len(arbiter.workforce.pool) and time.monotonic() < deadline:
         arbiter.signals.wait(0.1)
         arbiter.reap_workers()

@@ -33,6 +33,9 @@ COMMANDS = (
 )
 """What an operator may send to the arbiter."""
 
+HURRY = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+"""The signals that end a process, an arbiter or a worker."""
+
 WATCHED = (*COMMANDS, signal.SIGCHLD)
 COUNTED = frozenset({signal.SIGTTIN, signal.SIGTTOU})
 

@@ -121,7 +121,7 @@ class Upgrade:
         if self.parent and os.getppid() != self.parent:
             arbiter.log.info("Master has been promoted.")
             self.parent = 0
-            arbiter.rename_pidfile()
+            arbiter.move_pidfile()
             systemd.notify(f"MAINPID={arbiter.pid}\nREADY=1")
 
     def _become_new(self) -> NoReturn:
