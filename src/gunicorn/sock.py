@@ -19,7 +19,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from gunicorn import tls
 from gunicorn.errors import ConfigError, HaltServer
@@ -27,7 +27,6 @@ from gunicorn.tls import ssl_context as ssl_context  # noqa: PLC0414 - users imp
 
 if TYPE_CHECKING:
     from gunicorn.config import Config
-    from gunicorn.glogging import Logger
 
 Address = tuple[str, int] | str | int
 """A host and a port; the path of a unix socket; or the number of an open descriptor."""
@@ -41,6 +40,16 @@ UNIX_PATH_MAX = 107 if sys.platform == "linux" else 103
 """Bytes that fit into sockaddr_un.sun_path beside the closing NUL (unix(7))."""
 
 _TRANSIENT = {errno.EADDRINUSE, errno.EADDRNOTAVAIL}
+
+
+class Log(Protocol):
+    """What is asked of a logger here."""
+
+    def error(self, msg: str, *args: Any) -> None:
+        """Log what keeps the server from listening."""
+
+    def info(self, msg: str, *args: Any) -> None:
+        """Log what is done about it."""
 
 
 class Listener(socket.socket):
@@ -105,7 +114,7 @@ class UnixListener(Listener):
             os.unlink(self.path)
 
 
-def create_listeners(cfg: Config, log: Logger, fds: Sequence[int] | None = None) -> list[Listener]:
+def create_listeners(cfg: Config, log: Log, fds: Sequence[int] | None = None) -> list[Listener]:
     """Open every address of the configuration, or take over the inherited descriptors `fds`.
 
     Of inherited listeners all are kept. Configured addresses beside them are bound only when one
@@ -145,12 +154,14 @@ def close_listeners(listeners: Iterable[Listener], unlink: bool = True) -> None:
 # Binding
 
 
-def _open(address: Address, cfg: Config, log: Logger) -> Listener:
+def _open(address: Address, cfg: Config, log: Log) -> Listener:
     if isinstance(address, int):
         return _adopt(address, cfg, address)
     for attempt in range(1, TRIES + 1):
         try:
-            return _bind(address, cfg)
+            if isinstance(address, str):
+                return _bind_unix(address, cfg)
+            return _bind_tcp(address, cfg)
         except OSError as error:
             if not _may_pass(error):
                 raise ConfigError(_explain(address, error)) from error
@@ -165,10 +176,6 @@ def _open(address: Address, cfg: Config, log: Logger) -> Listener:
     raise HaltServer(f"Can't connect to {address}", 1)
 
 
-def _bind(address: tuple[str, int] | str, cfg: Config) -> Listener:
-    return _bind_unix(address, cfg) if isinstance(address, str) else _bind_tcp(address, cfg)
-
-
 def _bind_tcp(address: tuple[str, int], cfg: Config) -> Listener:
     family, target = _resolve(address)
     kind = TCP6Listener if family == socket.AF_INET6 else TCPListener
@@ -178,7 +185,8 @@ def _bind_tcp(address: tuple[str, int], cfg: Config) -> Listener:
         if cfg.reuse_port:
             _share_port(listener)
         listener.bind(target)
-        return _listening(listener, address, cfg)
+        listener.listen(cfg.backlog)
+        return _ready(listener, address, cfg)
     except BaseException:
         listener.close()
         raise
@@ -198,16 +206,12 @@ def _bind_unix(path: str, cfg: Config) -> Listener:
         listener.remember(path)
         if os.geteuid() == 0:
             os.chown(path, cfg.uid, cfg.gid)
-        return _listening(listener, path, cfg)
+        listener.listen(cfg.backlog)
+        return _ready(listener, path, cfg)
     except BaseException:
         listener.close()
         listener.unlink()
         raise
-
-
-def _listening(listener: Listener, address: Address, cfg: Config) -> Listener:
-    listener.listen(cfg.backlog)
-    return _ready(listener, address, cfg)
 
 
 def _ready(listener: Listener, address: Address, cfg: Config) -> Listener:
