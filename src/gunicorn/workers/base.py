@@ -138,12 +138,13 @@ class Worker:
         """
         self.pid = os.getpid()
         self.tmp.pid = self.pid
+        if self.cfg.reload:
+            # First, as its package may be out of reach for the user that the worker becomes.
+            self.init_reloader()
         self.init_environment()
         self.init_wakeup()
         self.init_descriptors()
         self.init_signals()
-        if self.cfg.reload:
-            self.init_reloader()
         self.load_wsgi()
         if self.reloader is not None:
             self.reloader.start()

@@ -1,0 +1,196 @@
+"""The server's side of an HTTP/1.x connection, as a state machine without a socket.
+
+Bytes go in through `receive`; a `Request` comes out when it is ready for an application: its head
+is read and its body is in, or as much of the body as is buffered. Then the connection is busy
+until the caller has sent the response and asks for the `next_request`, which may have arrived
+meanwhile (pipelining, RFC 9112, 9.3.2). One request is out at a time, so responses are in order.
+
+    HEAD --head--> BODY --buffered--> BUSY --next_request--> HEAD
+       `-----------no body-------------^
+
+A broken rule is an `HTTPError`: the caller answers it and closes, and no later byte is looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gunicorn.http.body import Body, ChunkedDecoder, LengthDecoder
+from gunicorn.http.errors import ForbiddenProxyRequest
+from gunicorn.http.head import HeadParser
+from gunicorn.http.policy import Policy
+from gunicorn.http.proxy import DIRECT, announced_version, read_proxy_header
+from gunicorn.http.request import Request
+
+PROXY, HEAD, BODY, BUSY, REFUSED = range(5)
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+CHECK_EVERY = 4096
+"""Bytes after which an unfinished head is looked at again though no line of it ended."""
+
+
+class HTTPConnection:
+    """One connection; `parser` and `policy` are shared by all connections of a process."""
+
+    __slots__ = (
+        "awaiting_continue",
+        "buffer",
+        "parser",
+        "partial",
+        "peer_addr",
+        "policy",
+        "request",
+        "state",
+        "trusted",
+        "variables",
+    )
+
+    def __init__(
+        self, parser: HeadParser, policy: Policy, variables: dict[str, Any], peer_addr: Any
+    ) -> None:
+        """`variables` are the meta-variables that every request of this connection begins with."""
+        self.parser = parser
+        self.policy = policy
+        self.variables = variables
+        self.peer_addr = peer_addr
+        self.trusted = peer_addr in policy.forwarded_allow
+        self.state = HEAD if policy.proxy_protocol == "off" else PROXY
+        self.buffer = b""
+        """What came after the current request: the beginning of the next."""
+        self.partial: bytearray | None = None
+        """A head that is not whole yet."""
+        self.request: Request | None = None
+        self.awaiting_continue = False
+
+    def receive(self, data: bytes) -> Request | None:
+        """Take bytes from the client; return the request they complete, if any."""
+        state = self.state
+        if state == HEAD:
+            if self.partial is not None:
+                return self.receive_partial(data)
+            return self.read_head(data)
+        if state == BODY:
+            return self.read_body(data)
+        if state == PROXY:
+            return self.read_proxy(data)
+        if state == BUSY:
+            self.buffer += data
+        return None
+
+    def next_request(self) -> Request | None:
+        """The response is sent: go on to what has already arrived of the next request."""
+        self.request = None
+        self.state = HEAD
+        data = self.buffer
+        if data:
+            self.buffer = b""
+            return self.receive(data)
+        return None
+
+    @property
+    def idle(self) -> bool:
+        """Between requests, with not a byte of the next one here."""
+        return self.partial is None and (
+            self.state == HEAD or (self.state == PROXY and not self.buffer)
+        )
+
+    @property
+    def unread_body(self) -> bool:
+        """Whether the current request has body bytes that nobody has received."""
+        body = self.request.body if self.request is not None else None
+        return body is not None and not body.complete
+
+    # Each reader takes bytes in its state and returns the request that they complete.
+
+    def read_head(self, data: bytes) -> Request | None:
+        try:
+            request = self.parser.parse(data, 0, self.variables.copy(), self.trusted)
+        except BaseException:
+            self.state = REFUSED
+            raise
+        if request is None:
+            self.partial = bytearray(data)
+            return None
+        request.peer_addr = self.peer_addr
+        self.request = request
+        end = request.head_end
+        rest = data[end:] if len(data) > end else b""
+        if request.content_length or request.chunked:
+            return self.begin_body(request, rest)
+        self.buffer = rest
+        self.state = BUSY
+        return request
+
+    def receive_partial(self, data: bytes) -> Request | None:
+        """Collect a head that comes in pieces; look at it when a line of it may have ended."""
+        partial = self.partial
+        assert partial is not None
+        before = len(partial)
+        partial += data
+        if b"\n" in data or before // CHECK_EVERY != len(partial) // CHECK_EVERY or before < 16:
+            self.partial = None
+            return self.read_head(bytes(partial))
+        return None
+
+    def begin_body(self, request: Request, rest: bytes) -> Request | None:
+        policy = self.policy
+        decoder = (
+            ChunkedDecoder(policy) if request.chunked else LengthDecoder(request.content_length)
+        )
+        request.body = Body(decoder, policy.limit_request_body)
+        self.state = BODY
+        self.awaiting_continue = request.expect_continue and not rest
+        return self.read_body(rest) if rest else None
+
+    def read_body(self, data: bytes) -> Request | None:
+        request = self.request
+        assert request is not None
+        self.receive_body(data)
+        body = request.body
+        assert body is not None
+        if body.complete or body.buffered >= self.policy.request_buffer_size:
+            self.state = BUSY
+            return request
+        return None
+
+    def receive_body(self, data: bytes) -> None:
+        """Take bytes while the current request's body is being read by an application."""
+        assert self.request is not None
+        body = self.request.body
+        assert body is not None
+        self.awaiting_continue = False
+        try:
+            if body.complete:
+                self.buffer += data
+            else:
+                self.buffer = body.feed(data)
+        except BaseException:
+            self.state = REFUSED
+            raise
+
+    def read_proxy(self, data: bytes) -> Request | None:
+        """The PROXY header, if there is one, then the first request."""
+        data = self.buffer + data
+        version = announced_version(data, self.policy.proxy_protocol)
+        try:
+            if version and self.peer_addr not in self.policy.proxy_allow:
+                raise ForbiddenProxyRequest(self.variables["REMOTE_ADDR"])
+            proxy = read_proxy_header(data, version) if version else DIRECT
+        except BaseException:
+            self.state = REFUSED
+            raise
+        if proxy is None:
+            self.buffer = data
+            return None
+        if version:
+            self.variables["PROXY_PROTOCOL"] = proxy.protocol
+        if proxy.client_addr is not None:
+            self.variables["REMOTE_ADDR"] = proxy.client_addr
+            self.variables["REMOTE_PORT"] = str(proxy.client_port)
+            self.variables["PROXY_ADDR"] = proxy.proxy_addr
+            self.variables["PROXY_PORT"] = str(proxy.proxy_port)
+        self.buffer = b""
+        self.state = HEAD
+        rest = data[proxy.size :]
+        return self.read_head(rest) if rest else None

@@ -1,0 +1,260 @@
+"""The request head: its grammar (RFC 9112, sections 2, 3 and 5) and what it means.
+
+How to think about it. Almost every head is conventional: a well-known shape of request line and
+one field per line, none of them repeated or oddly spaced. One regular expression recognises the
+request line, another takes all field lines at once; counting the lines proves that nothing was
+skipped. Names become CGI meta-variable names through a bounded cache.
+
+Whatever is not conventional, be it forbidden, limited or merely rare, makes `parse` turn to
+`gunicorn.http.careful`, which reads line by line, knows every permission and names the rule that
+is broken. The fast road thus never has to explain anything.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from gunicorn.http import careful
+from gunicorn.http.errors import (
+    ConflictingFraming,
+    ExpectationFailed,
+    InvalidContentLength,
+    InvalidHost,
+    InvalidSchemeHeaders,
+    InvalidTransferEncoding,
+    LimitRequestBody,
+    UnsupportedTransferCoding,
+    excerpt,
+)
+from gunicorn.http.policy import Policy
+from gunicorn.http.request import Request
+
+# RFC 9110, 5.6.2 and 5.5
+TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+FIELD_CONTENT = r"[^\x00-\x08\x0a-\x1f\x7f]*"
+
+# RFC 9112, 3. Methods that users of HTTP know are upper-case words; the path and query are taken
+# as browsers send them, which is more than RFC 3986 allows, but no space, control or "#".
+METHOD = r"(?!CONNECT )[A-Z][A-Z0-9$\-_.]{2,19}"
+PATH = r'/[!"$->@-~\x80-\xff]*'
+QUERY = r'[!"$-~\x80-\xff]*'
+REQUEST_LINE = re.compile(rf"({METHOD}) (({PATH})(?:\?({QUERY}))?) HTTP/1\.([01])\r\n")
+
+FIELD_LINE = re.compile(rf"^({TOKEN}):[ \t]*({FIELD_CONTENT})\r\n", re.MULTILINE)
+
+# RFC 3986, 3.2.2 and 3.2.3
+HOST = re.compile(
+    r"(?:\[[0-9A-Fa-f:.]+(?:%25[A-Za-z0-9._~%-]+)?\]"
+    r"|\[[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+,;=:-]+\]"
+    r"|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)"
+    r"(?::[0-9]*)?"
+)
+CONTENT_LENGTH = re.compile(r"[0-9]{1,18}")
+
+MAX_NAMES = 1024
+MAX_HOSTS = 256
+
+
+class FieldNames(dict[str, str]):
+    """Field name -> CGI meta-variable name, remembered for as many names as a site really uses.
+
+    Bounded, because clients choose the names. A name with an underscore raises `KeyError`: which
+    field it stands for is a question for `header_map`.
+    """
+
+    def __missing__(self, name: str) -> str:
+        if "_" in name:
+            raise KeyError(name)
+        variable = careful.meta_variable(name)
+        if len(self) < MAX_NAMES:
+            self[name] = variable
+        return variable
+
+
+class HeadParser:
+    """Reads request heads under one policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.names = FieldNames()
+        self.hosts: set[str] = set()
+        self.script_name = policy.script_name
+        self.max_fields = policy.limit_request_fields
+        # A head shorter than every limit needs no measuring of its lines.
+        self.surely_within = min(
+            policy.limit_request_line or policy.max_head,
+            policy.limit_request_field_size or policy.max_head,
+        )
+        self.scheme_fields = {
+            careful.meta_variable(name): value
+            for name, value in policy.secure_scheme_headers.items()
+        }
+
+    def parse(
+        self, data: bytes, start: int, variables: dict[str, Any], trusted: bool
+    ) -> Request | None:
+        """Read the request head that begins at `start`, or return None when it is not whole.
+
+        `variables`, the meta-variables of the connection, is filled in and becomes the
+        request's. `trusted` says whether the peer may speak for its clients. Raises the
+        `HTTPError` of the rule that is broken, as soon as the bytes at hand break it.
+        """
+        end = data.find(b"\r\n\r\n", start)
+        if end < 0 or data[start] == 13:
+            return self.parse_rare(data, start, variables, trusted)
+        text = data[start : end + 2].decode("latin-1")
+        line = REQUEST_LINE.match(text)
+        if line is None or len(text) > self.surely_within:
+            return self.parse_carefully(data, start, end, variables, trusted)
+        method, target, path, query, minor = line.groups()
+        block = text[line.end() :]
+        lines = FIELD_LINE.findall(block)
+        count = len(lines)
+        if (
+            count != block.count("\n")
+            or count > self.max_fields
+            or " \r" in block
+            or "\t\r" in block
+        ):
+            return self.parse_carefully(data, start, end, variables, trusted)
+        names = self.names
+        try:
+            fields = {names[name]: value for name, value in lines}
+        except KeyError:
+            return self.parse_carefully(data, start, end, variables, trusted)
+        if len(fields) != count:
+            return self.parse_carefully(data, start, end, variables, trusted)
+
+        variables.update(fields)
+        variables["REQUEST_METHOD"] = method
+        variables["RAW_URI"] = target
+        variables["QUERY_STRING"] = query or ""
+        if "%" in path:
+            path = unquote_to_bytes(path).decode("latin-1")
+        variables["PATH_INFO"] = path
+        if self.script_name:
+            careful.split_script_name(variables, self.script_name)
+        request = Request(method, target, variables, block, end + 4)
+        if minor == "1":
+            variables["SERVER_PROTOCOL"] = "HTTP/1.1"
+        else:
+            variables["SERVER_PROTOCOL"] = "HTTP/1.0"
+            request.version = (1, 0)
+        self.interpret(request, fields, trusted)
+        return request
+
+    def parse_rare(
+        self, data: bytes, start: int, variables: dict[str, Any], trusted: bool
+    ) -> Request | None:
+        """A head that is not whole yet, or comes after an empty line (RFC 9112, 2.2)."""
+        if data.startswith(b"\r\n", start):
+            start += 2
+            if data.startswith((b"\r", b"\n"), start):
+                careful.check_request_line(data[start : start + 2], self.policy)
+            if len(data) > start:
+                return self.parse(data, start, variables, trusted)
+            return None
+        if data.find(b"\r\n\r\n", start) < 0:
+            careful.check_partial(data, start, self.policy)
+            return None
+        careful.check_request_line(data[start : data.index(b"\n", start) + 1], self.policy)
+        return None
+
+    def parse_carefully(
+        self, data: bytes, start: int, end: int, variables: dict[str, Any], trusted: bool
+    ) -> Request:
+        """Read an unconventional head line by line."""
+        head = careful.read_head(data[start : end + 2], self.policy, trusted)
+        fields = head.fields
+        variables.update(fields)
+        variables["REQUEST_METHOD"] = head.method
+        variables["RAW_URI"] = head.target
+        variables["QUERY_STRING"] = head.query
+        variables["PATH_INFO"] = unquote_to_bytes(head.path).decode("latin-1")
+        variables["SERVER_PROTOCOL"] = f"HTTP/{head.version[0]}.{head.version[1]}"
+        request = Request(head.method, head.target, variables, "", end + 4)
+        request.version = head.version
+        request.headers = head.lines
+        script_name = self.script_name if head.script_name is None else head.script_name
+        if script_name:
+            careful.split_script_name(variables, script_name)
+        self.interpret(request, fields, trusted)
+        return request
+
+    # What the fields mean for the message and the connection
+
+    def interpret(self, request: Request, fields: dict[str, str], trusted: bool) -> None:
+        """Host, framing, persistence, expectations, and the scheme that a proxy tells."""
+        host = fields.get("HTTP_HOST")
+        if host not in self.hosts:
+            self.check_host(host, request.version)
+        if "CONTENT_LENGTH" in fields or "HTTP_TRANSFER_ENCODING" in fields:
+            self.find_framing(request, fields)
+        connection = fields.get("HTTP_CONNECTION")
+        if connection is not None:
+            self.find_persistence(request, connection)
+        elif request.version < (1, 1):
+            request.keep_alive = False
+        if "HTTP_EXPECT" in fields and request.version >= (1, 1):
+            if fields["HTTP_EXPECT"].lower() != "100-continue":
+                raise ExpectationFailed(excerpt(fields["HTTP_EXPECT"]))
+            request.expect_continue = request.chunked or request.content_length > 0
+        if trusted:
+            for name in self.scheme_fields:
+                if name in fields:
+                    self.find_scheme(request, fields)
+                    break
+
+    def check_host(self, host: str | None, version: tuple[int, int]) -> None:
+        """RFC 9112, 3.2: exactly one valid Host, which only HTTP/1.0 may leave out."""
+        if host is None:
+            if version >= (1, 1):
+                raise InvalidHost("a request without one")
+            return
+        if not HOST.fullmatch(host):
+            raise InvalidHost(excerpt(host))
+        if len(self.hosts) < MAX_HOSTS and len(host) < 256:
+            self.hosts.add(host)
+
+    def find_framing(self, request: Request, fields: dict[str, str]) -> None:
+        """RFC 9112, 6.3: how the end of the body is found."""
+        length = fields.get("CONTENT_LENGTH")
+        coding = fields.get("HTTP_TRANSFER_ENCODING")
+        if coding is not None:
+            if length is not None:
+                raise ConflictingFraming("both Content-Length and Transfer-Encoding")
+            if request.version < (1, 1):
+                raise InvalidTransferEncoding("in a request of HTTP/1.0")
+            codings = [name.strip(" \t").lower() for name in coding.split(",")]
+            if codings != ["chunked"]:
+                if codings.count("chunked") > 1 or codings[-1] != "chunked" or "" in codings:
+                    raise InvalidTransferEncoding(excerpt(coding))
+                raise UnsupportedTransferCoding(excerpt(coding))
+            request.chunked = True
+        elif length is not None:
+            if not CONTENT_LENGTH.fullmatch(length):
+                raise InvalidContentLength(excerpt(length))
+            request.content_length = int(length)
+            if 0 < self.policy.limit_request_body < request.content_length:
+                raise LimitRequestBody(
+                    f"{length} bytes, more than {self.policy.limit_request_body}"
+                )
+
+    def find_persistence(self, request: Request, connection: str) -> None:
+        """RFC 9112, 9.3: `close` ends the connection, `keep-alive` keeps one of HTTP/1.0."""
+        options = [option.strip(" \t").lower() for option in connection.split(",")]
+        if "close" in options:
+            request.keep_alive = False
+        elif request.version < (1, 1):
+            request.keep_alive = "keep-alive" in options
+
+    def find_scheme(self, request: Request, fields: dict[str, str]) -> None:
+        """The scheme by `secure_scheme_headers`; fields that contradict one another are refused."""
+        verdicts = {
+            fields[name] == secure for name, secure in self.scheme_fields.items() if name in fields
+        }
+        if len(verdicts) > 1:
+            raise InvalidSchemeHeaders()
+        request.variables["wsgi.url_scheme"] = "https" if verdicts.pop() else "http"

@@ -1,0 +1,251 @@
+"""Response heads: from a status and fields to bytes, and how the body is delimited.
+
+What a response says twice a second is said once: status lines are kept rendered, with the Server
+and Date fields behind them, until the second is over. What an application returns is checked for
+anything that could split a response (RFC 9112, 11.1) in bulk, over the whole block of fields.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+
+NO_BODY, LENGTH, CHUNKED, CLOSE = range(4)
+"""How the recipient finds the end of the body (RFC 9112, 6.3)."""
+
+PLAIN, CONTENT_LENGTH, CONNECTION, HOP_BY_HOP, UPGRADE, DATE, SERVER = range(7)
+"""What a field means to the server."""
+
+KINDS = {
+    "content-length": CONTENT_LENGTH,
+    "connection": CONNECTION,
+    "upgrade": UPGRADE,
+    "keep-alive": HOP_BY_HOP,
+    "proxy-connection": HOP_BY_HOP,
+    "te": HOP_BY_HOP,
+    "trailer": HOP_BY_HOP,
+    "transfer-encoding": HOP_BY_HOP,
+    "date": DATE,
+    "server": SERVER,
+}
+
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+STATUS = re.compile(r"([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+LENGTH_VALUE = re.compile(r"[0-9]{1,18}")
+
+MAX_NAMES = 1024
+MAX_STATUS_LINES = 256
+
+
+class InvalidResponse(ValueError):
+    """An application returned a status or field that must not reach the wire."""
+
+
+class FieldKinds(dict[str, int]):
+    """Field name as applications write it -> kind; a name that is no token raises."""
+
+    def __missing__(self, name: object) -> int:
+        if type(name) is not str:
+            raise InvalidResponse(f"field name {name!r} is not a str")
+        if not TOKEN.fullmatch(name):
+            raise InvalidResponse(f"invalid field name {name!r}")
+        kind = KINDS.get(name.lower(), PLAIN)
+        if len(self) < MAX_NAMES:
+            self[name] = kind
+        return kind
+
+
+class StatusLines(dict[str, bytes]):
+    """Status -> status line, Server and Date, rendered; `refresh` when a new second begins."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__()
+        self.server = f"Server: {server}\r\n" if server else ""
+        self.date = ""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take the time anew."""
+        date = f"Date: {formatdate(time.time(), usegmt=True)}\r\n"
+        if date != self.date:
+            self.date = date
+            self.clear()
+
+    def __missing__(self, status: str) -> bytes:
+        line = self.render(status, self.server, self.date)
+        if len(self) < MAX_STATUS_LINES:
+            self[status] = line
+        return line
+
+    def render(self, status: str, server: str, date: str) -> bytes:
+        """A status line with `server` and `date`, complete field lines or empty, behind it."""
+        if not STATUS.fullmatch(status):
+            raise InvalidResponse(f"invalid status {status!r}")
+        gap = "" if " " in status else " "
+        return f"HTTP/1.1 {status}{gap}\r\n{server}{date}".encode("latin-1")
+
+
+class Fields:
+    """The fields of a response, checked and rendered."""
+
+    __slots__ = ("block", "close", "dropped", "length", "start", "upgrade")
+
+    def __init__(
+        self,
+        start: bytes,
+        block: str,
+        length: int | None,
+        close: bool,
+        upgrade: bool,
+        dropped: list[str] | None,
+    ) -> None:
+        self.start = start
+        """Status line, Server and Date."""
+        self.block = block
+        self.length = length
+        """Content-Length in bytes, where the application gives it."""
+        self.close = close
+        """Whether the application asks for the connection to be closed."""
+        self.upgrade = upgrade
+        """Whether this is 101 Switching Protocols."""
+        self.dropped = dropped
+        """Names of hop-by-hop fields that were left out."""
+
+
+class ResponseRenderer:
+    """Renders response heads; one for a process."""
+
+    def __init__(self, server: str = "gunicorn") -> None:
+        self.status_lines = StatusLines(server)
+        self.kinds = FieldKinds()
+
+    def fields(self, status: str, fields: Iterable[tuple[str, str]]) -> Fields:
+        """Check and render what an application gives to `start_response`.
+
+        Raises `InvalidResponse` for a status or field that is not fit for the wire.
+        """
+        kinds = self.kinds
+        lines: list[str] = []
+        length: int | None = None
+        dropped: list[str] | None = None
+        close = own_date = own_server = False
+        upgrade = status.startswith("101")
+        for name, value in fields:
+            kind = kinds[name]
+            if not isinstance(value, str):
+                raise InvalidResponse(f"value {value!r} of field {name!r} is not a str")
+            if kind != PLAIN:
+                if kind == CONTENT_LENGTH:
+                    length = self.read_length(value, length)
+                    continue
+                if kind == CONNECTION:
+                    close = close or "close" in value.lower()
+                    if not upgrade:
+                        continue
+                elif kind == HOP_BY_HOP or (kind == UPGRADE and not upgrade):
+                    dropped = [*(dropped or ()), name]
+                    continue
+                elif kind == DATE:
+                    own_date = True
+                elif kind == SERVER:
+                    own_server = True
+            lines.append(name + ": " + value + "\r\n")
+        block = "".join(lines)
+        count = len(lines)
+        if block.count("\n") != count or block.count("\r") != count or "\0" in block:
+            raise InvalidResponse(f"CR, LF or NUL in a field of {list(fields)!r}")
+        if not block.isascii():
+            self.check_latin(block)
+        prefixes = self.status_lines
+        if own_date or own_server:
+            start = prefixes.render(
+                status,
+                "" if own_server else prefixes.server,
+                "" if own_date else prefixes.date,
+            )
+        else:
+            start = prefixes[status]
+        return Fields(start, block, length, close, upgrade, dropped)
+
+    def head(
+        self,
+        fields: Fields,
+        method: str,
+        version: tuple[int, int],
+        keep_alive: bool,
+        body_length: int | None,
+    ) -> tuple[bytes, int, int | None, bool]:
+        """Decide how the body is delimited and finish the head.
+
+        `body_length` is the length of the body in bytes where it is known. Returns the head, how
+        the body is delimited, its length if known, and whether the connection is kept.
+        """
+        length = fields.length
+        delimiting = LENGTH
+        keep_alive = keep_alive and not fields.close
+        code = fields.start[9:12]
+        if code in (b"204", b"304") or code[0] == 49:
+            delimiting = NO_BODY
+            if code != b"304":
+                length = None
+            if fields.upgrade:
+                return fields.start + fields.block.encode("latin-1") + b"\r\n", CLOSE, None, False
+        elif method == "HEAD":
+            delimiting = NO_BODY
+            length = length if length is not None else body_length or None
+        elif length is None:
+            if body_length is not None:
+                length = body_length
+            elif version >= (1, 1):
+                delimiting = CHUNKED
+            else:
+                delimiting, keep_alive = CLOSE, False
+        if length is not None:
+            tail = f"Content-Length: {length}\r\n\r\n"
+        elif delimiting == CHUNKED:
+            tail = "Transfer-Encoding: chunked\r\n\r\n"
+        else:
+            tail = "\r\n"
+        if not keep_alive:
+            tail = "Connection: close\r\n" + tail
+        elif version < (1, 1):
+            tail = "Connection: keep-alive\r\n" + tail
+        data = fields.start + (fields.block + tail).encode("latin-1")
+        return data, delimiting, length, keep_alive
+
+    @staticmethod
+    def check_latin(block: str) -> None:
+        try:
+            block.encode("latin-1")
+        except UnicodeEncodeError:
+            raise InvalidResponse(
+                f"a character outside ISO-8859-1 (PEP 3333) in the fields {block!r}"
+            ) from None
+
+    @staticmethod
+    def read_length(value: str, before: int | None) -> int:
+        if not LENGTH_VALUE.fullmatch(value):
+            raise InvalidResponse(f"invalid Content-Length {value!r}")
+        length = int(value)
+        if before is not None and before != length:
+            raise InvalidResponse(f"Content-Length {before} and Content-Length {length}")
+        return length
+
+
+def error_page(status: int, reason: str, detail: str = "") -> bytes:
+    """A small HTML page; `detail` is escaped."""
+    escaped = detail.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return (
+        f"<!doctype html>\n<html><head><title>{status} {reason}</title></head>\n"
+        f"<body><h1>{reason}</h1><p>{escaped}</p></body></html>\n"
+    ).encode()
+
+
+def chunk(data: bytes) -> bytes:
+    """`data`, which is not empty, as one chunk (RFC 9112, 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK = b"0\r\n\r\n"

@@ -1,0 +1,399 @@
+"""A client connection as the event loop drives it: bytes between a socket and the protocol.
+
+A connection never waits for its client. It is READING until a request is complete, then the
+application answers, and if the kernel does not take the whole response it is SENDING, its outbox
+being emptied by the loop. When it is refused it is LINGERING: the answer is out, and what the
+client still sends is read and thrown away for a while, since closing a socket with unread bytes
+would destroy the answer (RFC 9112, 9.6).
+
+`deadline` is a time of the loop's clock. It is looked at twice a second, so setting it is one
+store and costs no timer.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.http.connection import CONTINUE, HTTPConnection
+from gunicorn.http.errors import BodyTimeout, HTTPError, IncompleteBody, RequestTimeout
+from gunicorn.http.request import Request
+from gunicorn.http.response import CLOSE, error_page
+from gunicorn.workers.outbox import FileRange, Outbox
+from gunicorn.workers.poller import READ, WRITE
+from gunicorn.wsgi.environ import connection_variables
+from gunicorn.wsgi.response import ClientDisconnected, Response
+
+if TYPE_CHECKING:
+    from gunicorn.workers.loop import EventLoop
+
+READING, SENDING, LINGERING, CLOSED = range(4)
+
+RECEIVE_SIZE = 64 * 1024
+"""Bytes asked of the kernel at once."""
+
+LINGER_TIME = 2.0
+"""Seconds for which a refused client may go on sending."""
+
+RESET = struct.pack("ii", 1, 0)
+
+
+class Connection:
+    """One client; a `Sink` and `Source` for the application's response and input."""
+
+    __slots__ = (
+        "deadline",
+        "fd",
+        "fresh",
+        "http",
+        "interest",
+        "loop",
+        "outbox",
+        "peer",
+        "recv",
+        "response",
+        "send_bytes",
+        "sock",
+        "state",
+        "used",
+    )
+
+    can_send_files = True
+
+    def __init__(self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any) -> None:
+        self.loop = loop
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.peer = peer
+        self.recv = sock.recv
+        self.send_bytes = sock.send
+        self.outbox = Outbox()
+        self.interest = 0
+        self.state = READING
+        self.fresh = True
+        """Whether not a byte of the next request has been received."""
+        self.used = False
+        """Whether a request has been answered on this connection."""
+        self.response: Response | None = None
+        self.deadline = loop.now + loop.timeouts.header
+        variables = connection_variables(
+            loop.variables, server=server, peer=peer, socket=sock, secure=loop.secure
+        )
+        variables["wsgi.early_hints"] = self.send_early_hints
+        self.http = HTTPConnection(loop.parser, loop.policy, variables, peer)
+
+    # Events
+
+    def on_event(self, mask: int) -> None:
+        """The socket is ready: go on where this connection is."""
+        if self.state == READING:
+            self.read()
+        elif self.state == SENDING:
+            self.flush()
+        elif self.state == LINGERING:
+            self.discard()
+
+    def on_deadline(self) -> None:
+        """Time is up for whatever this connection was waiting for."""
+        if self.state == READING and not self.fresh and not self.http.idle:
+            self.refuse(RequestTimeout("the request is not complete"))
+            return
+        if self.state == SENDING:
+            self.loop.log.debug("Client %s does not read its response", self.peer)
+            self.abort()
+            return
+        self.close()
+
+    def read(self) -> None:
+        try:
+            data = self.recv(RECEIVE_SIZE)
+        except BlockingIOError:
+            self.wait_for_data()
+            return
+        except OSError as error:
+            self.loop.log.debug("Client %s: %s", self.peer, error)
+            self.close()
+            return
+        if not data:
+            self.on_eof()
+            return
+        try:
+            request = self.http.receive(data)
+            while request is not None:
+                request = self.serve(request)
+        except HTTPError as error:
+            self.refuse(error)
+            return
+        if self.state == READING:
+            self.wait_for_data()
+
+    def on_eof(self) -> None:
+        """The client has sent its last byte."""
+        if not self.fresh and not self.http.idle:
+            self.loop.log.debug("Client %s closed in the middle of a request", self.peer)
+        self.close()
+
+    # Requests and responses
+
+    def serve(self, request: Request) -> Request | None:
+        """Answer one request; return the next one if it is there already."""
+        response = self.loop.handle(request, self, self)
+        if self.outbox:
+            self.response = response
+            self.state = SENDING
+            self.want(WRITE)
+            self.deadline = monotonic() + self.loop.timeouts.send
+            return None
+        return self.after(response)
+
+    def after(self, response: Response) -> Request | None:
+        """The response has left: keep the connection or not."""
+        now = self.loop.refresh_clock()
+        if response.keep_alive and not self.http.unread_body and self.state != CLOSED:
+            self.deadline = now + self.loop.timeouts.keepalive
+            self.fresh = True
+            self.used = True
+            return self.http.next_request()
+        if response.aborted and response.delimiting == CLOSE:
+            self.abort()
+        elif self.http.unread_body:
+            self.linger()
+        else:
+            self.close()
+        return None
+
+    def wait_for_data(self) -> None:
+        """Let the loop tell when there is more to read, and set how long that may take."""
+        if self.interest != READ:
+            self.want(READ)
+        http = self.http
+        if http.idle:
+            if self.loop.draining and self.used:
+                self.close()
+            return
+        if self.fresh:
+            self.fresh = False
+            self.deadline = self.loop.now + self.loop.timeouts.header
+        if http.request is not None:
+            self.deadline = self.loop.now + self.loop.timeouts.body
+            if http.awaiting_continue:
+                http.awaiting_continue = False
+                self.try_to_send(CONTINUE)
+
+    def refuse(self, error: HTTPError) -> None:
+        """Answer a request that breaks a rule, and hear no more of this client."""
+        self.loop.log.warning(
+            "Invalid request from ip=%s: %s", self.http.variables["REMOTE_ADDR"], error
+        )
+        body = error_page(error.status, error.reason, str(error))
+        head = self.loop.renderer.fields(
+            f"{error.status} {error.reason}", [("Content-Type", "text/html; charset=utf-8")]
+        )
+        data, _, _, _ = self.loop.renderer.head(head, "GET", (1, 1), False, len(body))
+        if self.try_to_send(data + body):
+            self.linger()
+
+    def try_to_send(self, data: bytes) -> bool:
+        """Send something small of the server's own; False when the client is gone."""
+        if self.state == CLOSED:
+            return False
+        try:
+            self.send_bytes(data)
+        except BlockingIOError:
+            # The client reads nothing: what it does not read it does not miss.
+            return True
+        except OSError:
+            self.close()
+            return False
+        return True
+
+    # Sink
+
+    def send(self, data: bytes) -> None:
+        if self.outbox:
+            self.queue(data)
+            return
+        try:
+            sent = self.send_bytes(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise ClientDisconnected(str(error)) from None
+        if sent != len(data):
+            self.queue(memoryview(data)[sent:])
+
+    def send_parts(self, head: bytes, body: bytes) -> None:
+        if self.outbox or not self.can_send_files:
+            self.send(head)
+            self.send(body)
+            return
+        try:
+            sent = self.sock.sendmsg((head, body))
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise ClientDisconnected(str(error)) from None
+        if sent < len(head):
+            self.queue(memoryview(head)[sent:])
+            sent = len(head)
+        if sent < len(head) + len(body):
+            self.queue(memoryview(body)[sent - len(head) :])
+
+    def send_file(
+        self, head: bytes, descriptor: int, offset: int, count: int, done: Callable[[int], None]
+    ) -> None:
+        self.send(head)
+        # The application may close its file as soon as it is collected.
+        descriptor = os.dup(descriptor)
+
+        def finished(sent: int) -> None:
+            os.close(descriptor)
+            done(sent)
+
+        self.outbox.add_file(FileRange(descriptor, offset, count, finished))
+        try:
+            self.outbox.flush(self.fd, self.send_bytes)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.loop.log.debug("Client %s: %s", self.peer, error)
+            self.abort()
+
+    def queue(self, data: bytes | memoryview) -> None:
+        """Keep `data` for later; when too much is kept already, wait for the client first."""
+        if self.outbox.size > self.loop.response_buffer_size:
+            self.drain()
+        self.outbox.add(data)
+
+    def drain(self) -> None:
+        """Wait until the outbox is within bounds again; the application has more to send."""
+        deadline = monotonic() + self.loop.timeouts.send
+        while self.outbox.size > self.loop.response_buffer_size:
+            self.wait(select.POLLOUT, deadline, ClientDisconnected("it does not read"))
+            try:
+                self.outbox.flush(self.fd, self.send_bytes)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise ClientDisconnected(str(error)) from None
+            deadline = monotonic() + self.loop.timeouts.send
+
+    def send_early_hints(self, fields: list[tuple[str, str]]) -> None:
+        """`wsgi.early_hints`: send 103 Early Hints with `fields` (RFC 8297)."""
+        request = self.http.request
+        if request is None or request.version < (1, 1):
+            return
+        rendered = self.loop.renderer.fields("103 Early Hints", fields)
+        head, _, _, _ = self.loop.renderer.head(rendered, request.method, (1, 1), True, None)
+        self.send(head)
+
+    # Source
+
+    def receive_more(self) -> None:
+        """Wait for more of a body that an application reads while it arrives."""
+        if self.http.awaiting_continue:
+            self.http.awaiting_continue = False
+            self.send(CONTINUE)
+        deadline = monotonic() + self.loop.timeouts.body
+        while True:
+            try:
+                data = self.recv(RECEIVE_SIZE)
+                break
+            except BlockingIOError:
+                self.wait(select.POLLIN, deadline, BodyTimeout("the client fell silent"))
+            except OSError as error:
+                raise IncompleteBody(str(error)) from None
+        if not data:
+            raise IncompleteBody("the client closed the connection")
+        self.http.receive_body(data)
+
+    def wait(self, events: int, deadline: float, late: Exception) -> None:
+        """Wait for this one client, telling the arbiter each second that this is no hang."""
+        poll = select.poll()
+        poll.register(self.fd, events)
+        while not poll.poll(1000):
+            self.loop.notify()
+            if monotonic() >= deadline:
+                raise late
+
+    # The rest of a response, and the end
+
+    def flush(self) -> None:
+        """Send more of the response that the client was slow to take."""
+        try:
+            self.outbox.flush(self.fd, self.send_bytes)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.loop.log.debug("Client %s: %s", self.peer, error)
+            self.close()
+            return
+        self.deadline = self.loop.now + self.loop.timeouts.send
+        if self.outbox or self.state == CLOSED:
+            return
+        response, self.response = self.response, None
+        assert response is not None
+        self.state = READING
+        try:
+            request = self.after(response)
+            while request is not None:
+                request = self.serve(request)
+        except HTTPError as error:
+            self.refuse(error)
+            return
+        if self.state == READING:
+            self.wait_for_data()
+
+    def want(self, interest: int) -> None:
+        """Tell the loop which readiness to report."""
+        if self.interest != interest and self.state != CLOSED:
+            self.loop.watch(self, interest)
+            self.interest = interest
+
+    def linger(self) -> None:
+        """Close in two steps, so that the answer outlives what the client is still sending."""
+        if self.state == CLOSED:
+            return
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+            return
+        self.state = LINGERING
+        self.deadline = monotonic() + LINGER_TIME
+        self.want(READ)
+
+    def discard(self) -> None:
+        try:
+            data = self.recv(RECEIVE_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+
+    def abort(self) -> None:
+        """Cut the connection with a reset, so that a response in progress is not taken for whole."""
+        if self.state == CLOSED:
+            return
+        try:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        except OSError as error:
+            self.loop.log.debug("Client %s: %s", self.peer, error)
+        self.close()
+
+    def close(self) -> None:
+        """Give up the socket and everything that waits for it."""
+        if self.state == CLOSED:
+            return
+        self.state = CLOSED
+        self.loop.forget(self)
+        self.http.variables = {}
+        self.sock.close()
+        self.outbox.clear()

@@ -1,0 +1,214 @@
+"""One request through the application, with everything that surrounds the call.
+
+Whatever way a worker drives its connections, it hands each request and a `Sink` for the response
+to one `RequestHandler`, made once per worker: hooks, input, the call, the access log, counting,
+and what is left when the application fails.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.http.body import Body
+from gunicorn.http.errors import HTTPError, IncompleteBody
+from gunicorn.http.request import Request
+from gunicorn.http.response import ResponseRenderer, error_page
+from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
+from gunicorn.wsgi.environ import name_server_by_host
+from gunicorn.wsgi.file_wrapper import FileWrapper
+from gunicorn.wsgi.input import Source, StreamInput
+from gunicorn.wsgi.response import ClientDisconnected, Response, Sink, is_complete
+
+if TYPE_CHECKING:
+    from gunicorn.workers.base import Worker
+
+
+class RequestHandler:
+    """Serves requests with the application of `worker`."""
+
+    def __init__(self, worker: Worker, renderer: ResponseRenderer) -> None:
+        cfg = worker.cfg
+        assert worker.wsgi is not None
+        self.worker = worker
+        self.app = worker.wsgi
+        self.log = worker.log
+        self.renderer = renderer
+        self.cells = worker.tmp.cells
+        self.keeps_alive = cfg.keepalive > 0
+        self.access = worker.log.access_writer()
+        self.pre_request = self.hook("pre_request")
+        self.post_request = self.hook("post_request")
+        self.warned_of: set[str] = set()
+
+    def hook(self, name: str) -> Callable[..., Any] | None:
+        """The hook as the user set it; None when it is the default, which does nothing."""
+        setting = self.worker.cfg.settings[name]
+        return None if setting.value is setting.default else setting.value
+
+    def handle(self, request: Request, sink: Sink, source: Source) -> Response:
+        """Answer `request`; what comes of an application's mistakes is dealt with here.
+
+        The response returned may still be on its way (a file). Its `keep_alive` says whether the
+        connection can be used again.
+        """
+        worker = self.worker
+        worker.nr += 1
+        if worker.nr >= worker.max_requests and worker.alive:
+            self.log.info("Autorestarting worker after current request.")
+            worker.alive = False
+        started = self.cells[BUSY_SINCE] = monotonic()
+        variables = request.variables
+        response = Response(
+            request, sink, self.renderer, request.keep_alive and self.keeps_alive and worker.alive
+        )
+        if request.body is not None:
+            self.provide_input(request, request.body, source)
+        if not variables["SERVER_PORT"]:
+            name_server_by_host(variables)
+        result: Any = None
+        try:
+            if self.pre_request is not None:
+                self.pre_request(worker, request)
+            result = self.app(variables, response.start_response)
+            kind = type(result)
+            if kind is list and len(result) == 1:
+                response.send_whole(result[0])
+            elif isinstance(result, FileWrapper) and self.send_file(result, response, started):
+                return response
+            else:
+                self.send_iterable(result, response)
+        except Exception as error:
+            self.fail(error, request, response)
+        except BaseException:
+            # The worker was told to quit in the middle of the request.
+            response.abandon()
+            self.close(result, request)
+            raise
+        if result.__class__ is not list:
+            self.close(result, request)
+        self.complete(request, response, started)
+        return response
+
+    def provide_input(self, request: Request, body: Body, source: Source) -> None:
+        """Make `wsgi.input` of a body; one that is here whole has a length, chunked or not."""
+        variables = request.variables
+        if not body.complete:
+            variables["wsgi.input"] = StreamInput(body, source)
+            return
+        variables["wsgi.input"] = io.BytesIO(body.take())
+        if request.chunked:
+            # RFC 9112, 7.1.3: a decoded message has a Content-Length in place of the coding.
+            variables["CONTENT_LENGTH"] = str(body.received)
+            del variables["HTTP_TRANSFER_ENCODING"]
+
+    def send_iterable(self, result: Any, response: Response) -> None:
+        if is_complete(result):
+            response.send_pieces(result)
+            return
+        for data in result:
+            if data:
+                response.write(data)
+        response.finish()
+
+    def send_file(self, result: FileWrapper, response: Response, started: float) -> bool:
+        """Hand a file to the kernel; the request is complete when the last byte is sent."""
+        file = result.file_range()
+        if file is None:
+            return False
+        request = response.request
+
+        def done() -> None:
+            self.close(result, request)
+            self.complete(request, response, started)
+
+        return response.send_file(file, done)
+
+    def complete(self, request: Request, response: Response, started: float) -> None:
+        """Log and count a request that is over."""
+        if response.fields is not None and response.fields.dropped:
+            self.warn_of_dropped(response.fields.dropped)
+        if response.short:
+            self.log.warning(
+                "The response to %s %s ended after %d of %s bytes; the connection is closed.",
+                request.method, request.uri, response.sent, response.response_length,
+            )  # fmt: skip
+        if self.access is not None:
+            self.access(response, request, request.variables, monotonic() - started)
+        if self.post_request is not None:
+            try:
+                self.post_request(self.worker, request, request.variables, response)
+            except Exception:
+                self.log.exception("Exception in post_request hook")
+        cells = self.cells
+        cells[REQUESTS] = self.worker.nr
+        cells[BUSY_SINCE] = 0.0
+
+    def close(self, result: Any, request: Request) -> None:
+        """Call the `close()` of an application's iterable, as PEP 3333 promises."""
+        close = getattr(result, "close", None)
+        if close is None:
+            return
+        try:
+            close()
+        except Exception:
+            self.log.exception("Error closing the response to %s %s", request.method, request.uri)
+
+    # Failures
+
+    def fail(self, error: Exception, request: Request, response: Response) -> None:
+        """The application raised, or what it raised came from the client."""
+        if isinstance(error, (ClientDisconnected, IncompleteBody)):
+            self.log.debug("Client went away: %s %s: %s", request.method, request.uri, error)
+            response.abandon()
+            return
+        status, reason, detail = 500, "Internal Server Error", ""
+        if isinstance(error, HTTPError):
+            self.log.warning("Invalid request from ip=%s: %s", request.remote_addr, error)
+            status, reason, detail = error.status, error.reason, str(error)
+        else:
+            traceback = error.__traceback__
+            own_frame_off = traceback.tb_next if traceback is not None else None
+            self.log.error(
+                "Error handling request %s %s", request.method, request.uri,
+                exc_info=(type(error), error, own_frame_off or traceback),
+            )  # fmt: skip
+        if response.headers_sent:
+            response.abandon()
+            return
+        self.answer(status, reason, detail, response)
+
+    def answer(self, status: int, reason: str, detail: str, response: Response) -> None:
+        """Put an error page in place of what the application began."""
+        body = error_page(status, reason, detail)
+        fields = [("Content-Type", "text/html; charset=utf-8")]
+        response.fields = None
+        try:
+            response.start_response(f"{status} {reason}", fields)
+            response.send_whole(body)
+        except ClientDisconnected:
+            response.abandon()
+
+    def warn_of_dropped(self, names: list[str]) -> None:
+        for name in names:
+            if name.lower() not in self.warned_of and len(self.warned_of) < 16:
+                self.warned_of.add(name.lower())
+                self.log.warning(
+                    "The application returned the hop-by-hop field %s, which is the server's "
+                    "(PEP 3333); it is dropped, here and from now on.",
+                    name,
+                )
+
+
+def errors_streams(log: Any) -> Callable[[], list[Any]]:
+    """The streams that the error log writes to, asked for anew at each call."""
+
+    def streams() -> list[Any]:
+        handlers = log.error_log.handlers
+        found = [handler.stream for handler in handlers if getattr(handler, "stream", None)]
+        return found or [sys.stderr]
+
+    return streams

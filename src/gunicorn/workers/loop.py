@@ -1,0 +1,290 @@
+"""The event loop: all client connections of one worker, none of which can make it wait.
+
+    while alive:
+        wait for listeners, connections and signals
+        twice a second: heartbeat, clock, connections whose time is up
+        let each that is ready go on where it is
+
+The application is called from within (`handle`), so one request runs at a time. When the worker
+is told to stop, the listeners are let go, what was begun is finished, and the rest is closed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Protocol
+
+from gunicorn import SERVER_SOFTWARE
+from gunicorn.http.head import HeadParser
+from gunicorn.http.policy import Policy
+from gunicorn.http.response import ResponseRenderer
+from gunicorn.scoreboard import CONNECTIONS
+from gunicorn.sock import ssl_context
+from gunicorn.workers.base import Worker
+from gunicorn.workers.connection import Connection
+from gunicorn.workers.handler import RequestHandler, errors_streams
+from gunicorn.workers.policy import http_policy
+from gunicorn.workers.poller import READ, new_poller
+from gunicorn.workers.tls import TLSConnection
+from gunicorn.wsgi.environ import process_variables
+from gunicorn.wsgi.errors_stream import ErrorsStream
+
+TICK = 0.5
+"""Seconds between heartbeats, and the precision of all time-outs of connections."""
+
+RETRY_ACCEPT = 0.5
+"""Seconds without accepting after descriptors ran out."""
+
+FIRST_REQUEST_GRACE = 1.0
+"""Seconds that a new connection has for its first request when the worker is stopping."""
+
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds that a connection may take for something."""
+
+    header: float = 30.0
+    """From the first byte of a request head to its last."""
+    body: float = 30.0
+    """The longest silence in a body."""
+    send: float = 30.0
+    """The longest time without progress on a response."""
+    keepalive: float = 2.0
+    """Between two requests."""
+
+
+class Channel(Protocol):
+    """Something with a descriptor that the loop waits for."""
+
+    def on_event(self, mask: int, /) -> None: ...
+
+
+class ListenerChannel:
+    """A listener; it accepts one connection at a time, so that siblings get theirs."""
+
+    def __init__(self, loop: EventLoop, sock: socket.socket) -> None:
+        self.loop = loop
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.address = sock.getsockname()
+
+    def on_event(self, _mask: int, /) -> None:
+        self.loop.accept(self)
+
+
+class WakeupChannel:
+    """The pipe that signals write to; what arrives only has to be taken out."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def on_event(self, _mask: int, /) -> None:
+        try:
+            os.read(self.fd, 4096)
+        except BlockingIOError:
+            return
+
+
+class EventLoop:
+    """The connections of `worker`."""
+
+    def __init__(self, worker: Worker) -> None:
+        cfg = worker.cfg
+        self.worker = worker
+        self.log = worker.log
+        self.notify = worker.notify
+        self.policy: Policy = http_policy(cfg)
+        self.parser = HeadParser(self.policy)
+        self.renderer = ResponseRenderer()
+        self.handler = RequestHandler(worker, self.renderer)
+        self.handle = self.handler.handle
+        self.timeouts = Timeouts(keepalive=float(cfg.keepalive))
+        self.graceful_timeout = float(cfg.graceful_timeout)
+        self.response_buffer_size = 1024 * 1024
+        self.max_connections: int = cfg.worker_connections
+        self.secure: bool = cfg.is_ssl
+        self.accept_client: Callable[[ListenerChannel], None] = (
+            self.tls_acceptor(cfg) if self.secure else self.accept_plain
+        )
+        self.variables = process_variables(
+            software=SERVER_SOFTWARE,
+            errors=ErrorsStream(errors_streams(worker.log)),
+            multithread=False,
+            multiprocess=cfg.workers > 1,
+        )
+        self.poller = new_poller()
+        self.channels: dict[int, Channel] = {}
+        self.connections: dict[int, Connection] = {}
+        self.listeners = [ListenerChannel(self, sock) for sock in worker.sockets]
+        self.accepting = False
+        self.resume_at = 0.0
+        self.draining = False
+        self.exhausted = False
+        self.now = monotonic()
+        self.next_tick = self.now
+        self.cells = worker.tmp.cells
+
+    # The life of the loop
+
+    def run(self) -> None:
+        """Serve until the worker is told to stop, then finish what was begun."""
+        self.add_channel(WakeupChannel(self.worker.PIPE[0]))
+        self.start_accepting()
+        while self.worker.alive:
+            self.step()
+        self.drain()
+        self.poller.close()
+
+    def step(self) -> None:
+        """Wait for something to happen, at most until the next tick, and deal with it."""
+        events = self.poller.poll(max(self.next_tick - monotonic(), 0.0))
+        self.refresh_clock()
+        channels = self.channels
+        for fd, mask in events:
+            channel = channels.get(fd)
+            if channel is not None:
+                channel.on_event(mask)
+
+    def refresh_clock(self) -> float:
+        """Bring `now` up to date; long batches of requests tick from here."""
+        self.now = now = monotonic()
+        if now >= self.next_tick:
+            self.tick(now)
+        return now
+
+    def tick(self, now: float) -> None:
+        """What is done twice a second."""
+        self.next_tick = now + TICK
+        self.notify()
+        self.renderer.status_lines.refresh()
+        self.cells[CONNECTIONS] = len(self.connections)
+        for connection in list(self.connections.values()):
+            if connection.deadline <= now:
+                connection.on_deadline()
+        if not self.accepting and self.worker.alive and now >= self.resume_at:
+            self.start_accepting()
+        if self.worker.alive and not self.worker.is_parent_alive():
+            self.worker.alive = False
+
+    def drain(self) -> None:
+        """Stop accepting; finish requests that have begun, within `graceful_timeout`."""
+        self.draining = True
+        self.stop_accepting()
+        deadline = monotonic() + self.graceful_timeout
+        grace = monotonic() + FIRST_REQUEST_GRACE
+        for connection in list(self.connections.values()):
+            if connection.http.idle:
+                if not connection.used:
+                    connection.deadline = min(connection.deadline, grace)
+                connection.on_event(READ)
+        while self.connections and monotonic() < deadline:
+            self.step()
+        for connection in list(self.connections.values()):
+            connection.close()
+
+    # Accepting
+
+    def start_accepting(self) -> None:
+        if not self.accepting and len(self.connections) < self.max_connections:
+            self.accepting = True
+            for listener in self.listeners:
+                self.channels[listener.fd] = listener
+                self.poller.register_shared(listener.fd)
+
+    def stop_accepting(self) -> None:
+        if self.accepting:
+            self.accepting = False
+            for listener in self.listeners:
+                del self.channels[listener.fd]
+                self.poller.unregister(listener.fd)
+
+    def accept(self, listener: ListenerChannel) -> None:
+        """Accept one connection, and serve it at once if its request has come with it."""
+        try:
+            self.accept_client(listener)
+        except (BlockingIOError, ConnectionError):
+            # A sibling was faster, or the client has gone already.
+            return
+        except OSError as error:
+            if error.errno not in OUT_OF_RESOURCES:
+                self.log.debug("Accepting on %s: %s", listener.sock, error)
+                return
+            self.shed(error)
+        if len(self.connections) >= self.max_connections:
+            self.stop_accepting()
+
+    def accept_plain(self, listener: ListenerChannel) -> None:
+        sock, peer = listener.sock.accept()
+        sock.setblocking(False)
+        connection = Connection(self, sock, peer, listener.address)
+        self.connections[connection.fd] = connection
+        connection.on_event(READ)
+
+    def tls_acceptor(self, cfg: Any) -> Callable[[ListenerChannel], None]:
+        context: ssl.SSLContext = ssl_context(cfg)
+        at_once: bool = cfg.do_handshake_on_connect
+        suppress_ragged_eofs: bool = cfg.suppress_ragged_eofs
+
+        def accept(listener: ListenerChannel) -> None:
+            plain, peer = listener.sock.accept()
+            plain.setblocking(False)
+            try:
+                sock = context.wrap_socket(
+                    plain,
+                    server_side=True,
+                    do_handshake_on_connect=False,
+                    suppress_ragged_eofs=suppress_ragged_eofs,
+                )
+            except OSError:
+                plain.close()
+                raise
+            connection = TLSConnection(self, sock, peer, listener.address)
+            self.connections[connection.fd] = connection
+            if at_once:
+                connection.on_event(READ)
+            else:
+                connection.want(READ)
+
+        return accept
+
+    def shed(self, error: OSError) -> None:
+        """Descriptors ran out: let idle connections go, and accept again a little later."""
+        if not self.exhausted:
+            self.exhausted = True
+            self.log.error("Cannot accept connections: %s. Idle ones are closed.", error)
+        self.stop_accepting()
+        self.resume_at = monotonic() + RETRY_ACCEPT
+        idle = [each for each in self.connections.values() if each.used and each.http.idle]
+        for connection in sorted(idle, key=lambda each: each.deadline)[: len(idle) // 2 + 1]:
+            connection.close()
+
+    # Registration
+
+    def add_channel(self, channel: WakeupChannel) -> None:
+        self.channels[channel.fd] = channel
+        self.poller.register(channel.fd, READ)
+
+    def watch(self, connection: Connection, interest: int) -> None:
+        """Report `interest` of a connection; `connection.interest` is what is reported so far."""
+        if connection.interest:
+            self.poller.modify(connection.fd, interest)
+        else:
+            self.channels[connection.fd] = connection
+            self.poller.register(connection.fd, interest)
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is about to be closed."""
+        self.connections.pop(connection.fd, None)
+        if connection.interest:
+            del self.channels[connection.fd]
+            self.poller.unregister(connection.fd)
+        if not self.accepting and self.worker.alive and self.now >= self.resume_at:
+            self.start_accepting()

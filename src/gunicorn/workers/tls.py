@@ -1,0 +1,89 @@
+"""TLS connections: the same, over a stream that has to shake hands first and keeps bytes back."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.workers.connection import READING, Connection
+from gunicorn.workers.poller import READ, WRITE
+
+if TYPE_CHECKING:
+    from gunicorn.workers.loop import EventLoop
+
+PLAIN_HTTP_ANSWER = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: 46\r\n\r\nThis port speaks HTTPS; use an https:// URL.\r\n"
+)
+
+
+def without_ssl_waits(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """`operation` of an SSL socket, raising `BlockingIOError` where a plain one would."""
+
+    def call(data: Any) -> Any:
+        try:
+            return operation(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise BlockingIOError from None
+
+    return call
+
+
+class TLSConnection(Connection):
+    """One client behind TLS."""
+
+    __slots__ = ("shaken",)
+
+    can_send_files = False
+    sock: ssl.SSLSocket
+
+    def __init__(self, loop: EventLoop, sock: ssl.SSLSocket, peer: Any, server: Any) -> None:
+        super().__init__(loop, sock, peer, server)
+        self.recv = without_ssl_waits(sock.recv)
+        self.send_bytes = without_ssl_waits(sock.send)
+        self.shaken = False
+
+    def on_event(self, mask: int) -> None:
+        if not self.shaken:
+            self.shake_hands()
+            return
+        super().on_event(mask)
+
+    def shake_hands(self) -> None:
+        try:
+            self.sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self.want(READ)
+        except ssl.SSLWantWriteError:
+            self.want(WRITE)
+        except OSError as error:
+            self.loop.log.debug("TLS handshake with %s failed: %s", self.peer, error)
+            self.refuse_handshake(error)
+        else:
+            self.shaken = True
+            self.read()
+
+    def refuse_handshake(self, error: OSError) -> None:
+        """Close; a client that speaks plain HTTP is told so in its own language."""
+        if getattr(error, "reason", None) == "HTTP_REQUEST":
+            self.send_bytes = partial(socket.socket.send, self.sock)
+            self.recv = partial(socket.socket.recv, self.sock)
+            self.shaken = True
+            if self.try_to_send(PLAIN_HTTP_ANSWER):
+                self.linger()
+            return
+        self.close()
+
+    def read(self) -> None:
+        super().read()
+        # Bytes that are decrypted already do not make the socket readable.
+        while self.state == READING and self.sock.pending():
+            super().read()
+
+    def flush(self) -> None:
+        super().flush()
+        while self.state == READING and self.sock.pending():
+            super().read()

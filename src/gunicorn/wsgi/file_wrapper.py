@@ -1,0 +1,48 @@
+"""`wsgi.file_wrapper` (PEP 3333, "Optional Platform-Specific File Handling")."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+
+class FileWrapper:
+    """An iterable over a file in blocks; returned as it is, the file is sent by the kernel."""
+
+    def __init__(self, filelike: Any, blksize: int = 8192) -> None:
+        """`blksize` is the number of bytes in a block when the file is iterated over."""
+        self.filelike = filelike
+        self.blksize = blksize
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        data: bytes = self.filelike.read(self.blksize)
+        if data:
+            return data
+        raise StopIteration
+
+    def __getitem__(self, key: int) -> bytes:
+        """The next block, for those that iterate by index; raises `IndexError` at the end."""
+        data: bytes = self.filelike.read(self.blksize)
+        if data:
+            return data
+        raise IndexError(key)
+
+    def file_range(self) -> tuple[int, int, int] | None:
+        """(descriptor, offset, bytes left) of a regular file; None when it is something else."""
+        try:
+            descriptor = self.filelike.fileno()
+            offset = self.filelike.tell()
+            status = os.fstat(descriptor)
+        except (AttributeError, OSError, ValueError):
+            # In-memory files have no descriptor, pipes have no position: they are read instead.
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return descriptor, offset, max(status.st_size - offset, 0)

@@ -1,0 +1,134 @@
+"""`wsgi.input` (PEP 3333, "Input and Error Streams").
+
+Most requests have no body, and nearly all others a body that is in memory before the application
+is called: those get an `EmptyInput` and an `io.BytesIO`. A body that is still arriving is a
+`StreamInput`, whose reads wait for the client through the driver.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Protocol
+
+from gunicorn.http.body import Body
+
+
+class Source(Protocol):
+    """Where the rest of a body comes from."""
+
+    def receive_more(self) -> None:
+        """Wait until more of the body has arrived.
+
+        Raises `IncompleteBody` when the client is gone, `BodyTimeout` when it is silent and the
+        `HTTPError` of the rule when it breaks one.
+        """
+
+
+class EmptyInput:
+    """The input of a request without a body; it has no state, so one serves all."""
+
+    __slots__ = ()
+
+    def read(self, _size: int | None = -1, /) -> bytes:
+        return b""
+
+    def readline(self, _size: int | None = -1, /) -> bytes:
+        return b""
+
+    def readlines(self, _hint: int | None = -1, /) -> list[bytes]:
+        return []
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(())
+
+    def close(self) -> None:
+        pass
+
+
+class StreamInput(io.BufferedIOBase):
+    """A body that is read while it arrives.
+
+    A read returns fewer bytes than asked for only at the end of the body. A body that is cut
+    short raises; it is never taken for whole.
+    """
+
+    def __init__(self, body: Body, source: Source) -> None:
+        self.body = body
+        self.source = source
+        self.content = b""
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def fill(self) -> bool:
+        """Get more content behind what is left; False at the end of the body."""
+        body = self.body
+        while not body.pieces:
+            if body.complete:
+                return False
+            self.source.receive_more()
+        left = self.content[self.position :]
+        self.content = left + body.take() if left else body.take()
+        self.position = 0
+        return True
+
+    def available(self) -> int:
+        return len(self.content) - self.position
+
+    def consume(self, size: int) -> bytes:
+        data = self.content[self.position : self.position + size]
+        self.position += len(data)
+        return data
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            return self.read_all()
+        pieces: list[bytes] = []
+        missing = size
+        while missing:
+            if not self.available() and not self.fill():
+                break
+            piece = self.consume(missing)
+            pieces.append(piece)
+            missing -= len(piece)
+        return b"".join(pieces)
+
+    def read_all(self) -> bytes:
+        pieces = [self.consume(self.available())]
+        while self.fill():
+            pieces.append(self.consume(self.available()))
+        return b"".join(pieces)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        if not self.available() and not self.fill():
+            return b""
+        return self.consume(self.available() if size < 0 else size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        limit = -1 if size is None else size
+        searched = 0
+        while True:
+            end = self.content.find(b"\n", self.position + searched) + 1
+            found = end - self.position if end else 0
+            if 0 <= limit <= (found or self.available()):
+                return self.consume(limit)
+            if found:
+                return self.consume(found)
+            searched = self.available()
+            if not self.fill():
+                return self.consume(searched)
+
+    def readlines(self, hint: int | None = -1, /) -> list[bytes]:
+        lines: list[bytes] = []
+        total = 0
+        for line in iter(self.readline, b""):
+            lines.append(line)
+            total += len(line)
+            if hint is not None and 0 < hint <= total:
+                break
+        return lines
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.readline, b"")
