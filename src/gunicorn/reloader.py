@@ -5,7 +5,8 @@ looked up anew each time as modules are imported late, and the extra files it is
 each change by the file's name and decides nothing.
 
 Two engines: `poll` compares modification times once a second and needs nothing; `inotify` is told
-by the kernel, through the watchfiles package. `auto` takes the second where it is installed.
+by the kernel, through the watchfiles package. `auto` takes the second where it is installed, and
+goes over to the first when the kernel has no watches left.
 """
 
 from __future__ import annotations
@@ -58,16 +59,8 @@ class Reloader(threading.Thread, ABC):
             found.update(_files_below(path) if os.path.isdir(path) else [path])
         return found
 
-    @abstractmethod
-    def run(self) -> None:
-        """Watch until stopped."""
-
-
-class PollReloader(Reloader):
-    """Compares the modification time and size of every file once in `INTERVAL` seconds."""
-
-    def run(self) -> None:
-        """Watch until stopped."""
+    def poll(self) -> None:
+        """Compare times and sizes of the files once in `INTERVAL` seconds, until stopped."""
         seen: dict[str, tuple[int, int] | None] = {}
         while True:
             for filename in self.files():
@@ -80,6 +73,18 @@ class PollReloader(Reloader):
                     self._callback(filename)
             if self._stopping.wait(INTERVAL):
                 return
+
+    @abstractmethod
+    def run(self) -> None:
+        """Watch until stopped."""
+
+
+class PollReloader(Reloader):
+    """Looks at the modification time and size of every file, which works everywhere."""
+
+    def run(self) -> None:
+        """Watch until stopped."""
+        self.poll()
 
 
 class InotifyReloader(Reloader):
@@ -95,7 +100,10 @@ class InotifyReloader(Reloader):
                 "reload_engine: 'inotify' needs the watchfiles package."
                 " Install it with: pip install 'gunicorn[reload]'; or choose 'poll'."
             )
+        import watchfiles  # noqa: PLC0415 - an optional package
+
         super().__init__(extra_files, callback)
+        self._watch_folders = watchfiles.watch
 
     def run(self) -> None:
         """Watch until stopped."""
@@ -108,9 +116,7 @@ class InotifyReloader(Reloader):
 
     def _watch(self, folders: set[str]) -> None:
         """Report changes until the set of folders is no longer the right one."""
-        import watchfiles  # noqa: PLC0415 - an optional package
-
-        watcher = watchfiles.watch(
+        watcher = self._watch_folders(
             *sorted(folders),
             watch_filter=None,
             stop_event=self._stopping,
@@ -128,13 +134,25 @@ class InotifyReloader(Reloader):
                 return
 
 
+class AutoReloader(InotifyReloader):
+    """Is told by the kernel as long as that can be had, and polls from then on."""
+
+    def run(self) -> None:
+        """Watch until stopped."""
+        try:
+            super().run()
+        except OSError:
+            # The watches allowed to a user are used up (inotify(7)); polling needs none.
+            self.poll()
+
+
 def engine(name: str) -> type[Reloader]:
     """Return the engine called `name`: "auto", "poll" or "inotify".
 
     Raises ConfigError for another name.
     """
     engines: dict[str, type[Reloader]] = {
-        "auto": InotifyReloader if _has_watchfiles() else PollReloader,
+        "auto": AutoReloader if _has_watchfiles() else PollReloader,
         "poll": PollReloader,
         "inotify": InotifyReloader,
     }

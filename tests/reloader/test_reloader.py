@@ -19,7 +19,7 @@ from gunicorn.errors import ConfigError
 DEADLINE = 15.0
 
 
-@pytest.fixture(params=["poll", "inotify"])
+@pytest.fixture(params=["poll", "inotify", "auto"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Any]:
     monkeypatch.setattr(reloader, "INTERVAL", 0.1)
     return reloader.engine(request.param)
@@ -130,10 +130,27 @@ def test_other_files_are_not_reported(watch: Any, tmp_path: Path) -> None:
         assert running.reports.get() == str(watched)
 
 
+def test_polling_when_the_kernel_has_no_watches_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*args: Any, **kwargs: Any) -> Any:
+        raise OSError("OS file watch limit reached.")
+
+    monkeypatch.setattr("watchfiles.watch", exhausted)
+    monkeypatch.setattr(reloader, "INTERVAL", 0.1)
+    running = Watch(reloader.AutoReloader)
+    late = tmp_path / "late.py"
+    running.reloader.add_extra_file(str(late))
+    assert running.change(late) == str(late)
+    running.reloader.stop()
+    running.reloader.join(DEADLINE)
+    assert not running.reloader.is_alive()
+
+
 def test_the_engines() -> None:
     assert reloader.engine("poll") is reloader.PollReloader
     assert reloader.engine("inotify") is reloader.InotifyReloader
-    assert reloader.engine("auto") is reloader.InotifyReloader
+    assert reloader.engine("auto") is reloader.AutoReloader
     with pytest.raises(ConfigError, match="'kqueue' is not one of auto, poll, inotify"):
         reloader.engine("kqueue")
 
