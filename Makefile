@@ -27,7 +27,7 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.installed
-	$(BIN)/python -m gunicorn.config > docs/settings.md
+	$(BIN)/python -m gunicorn.config.reference > docs/settings.md
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -18,7 +18,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from gunicorn.logs import access as access_format
 from gunicorn.logs.access import SafeAtoms
@@ -53,6 +53,9 @@ class Logger:
     #: Wraps what `atoms` returns before it is formatted.
     atoms_wrapper_class = SafeAtoms
 
+    # The handlers that a Logger has added: the loggers are one a process, and so is this.
+    _handlers: ClassVar[list[logging.Handler]] = []
+
     def __init__(self, cfg: Any) -> None:
         self.error_log = logging.getLogger("gunicorn.error")
         self.error_log.propagate = False
@@ -61,7 +64,7 @@ class Logger:
         #: The open file of errorlog, None when the error log is stderr.
         self.logfile: Any = None
         self.cfg = cfg
-        self._handlers: list[tuple[logging.Logger, logging.Handler]] = []
+        self._configured = False
         self._clock = access_format.Clock()
         self._render: access_format.Renderer | None = None
         self.setup(cfg)
@@ -69,14 +72,17 @@ class Logger:
     # -- setting up
 
     def setup(self, cfg: Any) -> None:
-        """Give the two loggers levels and handlers as `cfg` says; may be called again on reload."""
+        """Give the two loggers levels and handlers as `cfg` says; may be called again on reload.
+
+        After a ConfigError they may be without handlers, until it is called with what is right.
+        """
         self.cfg = cfg
         self._remove_handlers()
         self._compile_access_format()
         self.loglevel = LEVELS.get(cfg.loglevel.lower(), logging.INFO)
         self.error_log.setLevel(self.loglevel)
         self.access_log.setLevel(logging.INFO)
-        configure(cfg)
+        self._configure()
         self._add_error_handler()
         self._add_access_handler()
         self._add_syslog_handlers()
@@ -84,11 +90,22 @@ class Logger:
             self._capture_output()
 
     def _remove_handlers(self) -> None:
-        for logger, handler in self._handlers:
-            logger.removeHandler(handler)
-            handler.close()
+        """Take away what an earlier setup added, by this Logger or one that it replaces."""
+        for logger in (self.error_log, self.access_log):
+            for handler in logger.handlers[:]:
+                if handler in self._handlers:
+                    logger.removeHandler(handler)
+                    handler.close()
         self._handlers.clear()
         self.logfile = None
+
+    def _configure(self) -> None:
+        """Apply a logging configuration; the handlers it gives our loggers stand for ours."""
+        loggers = (self.error_log, self.access_log)
+        before = [handler for logger in loggers for handler in logger.handlers]
+        self._configured = configure(self.cfg)
+        now = [handler for logger in loggers for handler in logger.handlers]
+        self._handlers.extend(handler for handler in now if handler not in before)
 
     def _compile_access_format(self) -> None:
         wanted = self.cfg.access_log_format
@@ -99,7 +116,7 @@ class Logger:
     def _add_error_handler(self) -> None:
         """The handler of errorlog, unless a logging configuration gave the logger its own."""
         target = self.cfg.errorlog
-        if target is None or self.error_log.hasHandlers():
+        if target is None or (self._configured and self.error_log.hasHandlers()):
             return
         handler = open_log(target, "errorlog", sys.stderr)
         if handler.path is not None:
@@ -108,7 +125,7 @@ class Logger:
 
     def _add_access_handler(self) -> None:
         target = self.cfg.accesslog
-        if target is None or self.access_log.hasHandlers():
+        if target is None or (self._configured and self.access_log.hasHandlers()):
             return
         handler = open_log(target, "accesslog", sys.stdout)
         handler.report = self.warning
@@ -134,7 +151,7 @@ class Logger:
     ) -> None:
         handler.setFormatter(formatter)
         logger.addHandler(handler)
-        self._handlers.append((logger, handler))
+        self._handlers.append(handler)
         self._give_to_workers(handler)
 
     def _give_to_workers(self, handler: logging.Handler) -> None:

@@ -22,6 +22,17 @@ from tests.logging.conftest import Served
 MakeLogger = Callable[..., Logger]
 
 
+class Listener(logging.Handler):
+    """A handler that keeps the records it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 def write(logger: Logger, served: Served) -> None:
     writer = logger.access_writer()
     assert writer is not None
@@ -69,12 +80,10 @@ def test_the_level_is_kept(make_logger: MakeLogger, tmp_path: Path) -> None:
 
 def test_a_record_names_the_caller(make_logger: MakeLogger) -> None:
     logger = make_logger()
-    records: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]  # the shortest way to listen
+    handler = Listener()
     logger.error_log.addHandler(handler)
     logger.warning("where?")
-    assert records[0].filename == "test_logger.py"
+    assert handler.records[0].filename == "test_logger.py"
 
 
 def test_dash_is_stderr_for_errors_and_stdout_for_requests(
@@ -134,6 +143,55 @@ def test_setting_up_again_replaces_the_handlers(make_logger: MakeLogger, tmp_pat
     assert (tmp_path / "one.log").read_text() == ""
     assert (tmp_path / "two.log").read_text().count("once") == 1
     assert len(logger.error_log.handlers) == 1
+
+
+def test_a_logger_class_that_replaces_another_takes_its_handlers_over(
+    make_logger: MakeLogger, tmp_path: Path
+) -> None:
+    make_logger(errorlog=str(tmp_path / "one.log"))
+    logger = make_logger(OwnFormat, errorlog=str(tmp_path / "two.log"))
+    logger.info("once")
+    assert (tmp_path / "one.log").read_text() == ""
+    assert (tmp_path / "two.log").read_text() == "E once\n"
+
+
+def test_a_handler_of_the_configuration_file_stays_beside_ours(
+    make_logger: MakeLogger, tmp_path: Path
+) -> None:
+    theirs = Listener()
+    logging.getLogger("gunicorn.error").addHandler(theirs)
+    make_logger(errorlog=str(tmp_path / "e.log")).info("to both")
+    assert [record.getMessage() for record in theirs.records] == ["to both"]
+    assert (tmp_path / "e.log").read_text().endswith("to both\n")
+
+
+def test_setting_up_again_after_a_failure(make_logger: MakeLogger, tmp_path: Path) -> None:
+    logger = make_logger(errorlog=str(tmp_path / "e.log"))
+    logger.cfg.set("accesslog", str(tmp_path / "missing" / "a.log"))
+    with pytest.raises(ConfigError):
+        logger.setup(logger.cfg)
+    logger.cfg.set("accesslog", None)
+    logger.setup(logger.cfg)
+    logger.info("once")
+    assert (tmp_path / "e.log").read_text().count("once") == 1
+
+
+def test_a_logging_configuration_that_is_taken_away_takes_its_handlers_along(
+    make_logger: MakeLogger, tmp_path: Path
+) -> None:
+    handler = {"class": "logging.FileHandler", "filename": str(tmp_path / "x.log")}
+    logger = make_logger(
+        errorlog=str(tmp_path / "e.log"),
+        logconfig_dict={
+            "handlers": {"file": handler},
+            "loggers": {"gunicorn.error": {"handlers": ["file"]}},
+        },
+    )
+    logger.cfg.set("logconfig_dict", {})
+    logger.setup(logger.cfg)
+    logger.info("hello")
+    assert (tmp_path / "x.log").read_text() == ""
+    assert (tmp_path / "e.log").read_text().endswith("hello\n")
 
 
 # -- the access log
@@ -237,14 +295,12 @@ def test_a_handler_that_the_application_adds_gets_the_records(
     make_logger: MakeLogger, served: Served, tmp_path: Path
 ) -> None:
     logger = make_logger(accesslog=str(tmp_path / "a.log"), access_log_format="%(h)s %(s)s")
-    records: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    handler.emit = records.append  # type: ignore[method-assign]  # the shortest way to listen
+    handler = Listener()
     logger.access_log.addHandler(handler)
     write(logger, served)
-    assert records[0].getMessage() == "192.0.2.7 200"
-    assert isinstance(records[0].args, dict)
-    assert records[0].args["{host}i"] == "example.org"
+    assert handler.records[0].getMessage() == "192.0.2.7 200"
+    assert isinstance(handler.records[0].args, dict)
+    assert handler.records[0].args["{host}i"] == "example.org"
     assert (tmp_path / "a.log").read_text() == "192.0.2.7 200\n"
 
 

@@ -16,14 +16,17 @@ from typing import Any
 from gunicorn.errors import ConfigError
 
 
-def configure(cfg: Any) -> None:
-    """Apply the logging configuration of `cfg`, if there is one. ConfigError when it is wrong."""
+def configure(cfg: Any) -> bool:
+    """Apply the logging configuration of `cfg`; whether there is one. ConfigError when wrong."""
     if cfg.logconfig_dict:
         _apply(cfg.logconfig_dict, "logconfig_dict")
     elif cfg.logconfig_json:
         _apply(_read_json(cfg.logconfig_json), f"logconfig_json ({cfg.logconfig_json})")
     elif cfg.logconfig:
         _apply_ini(cfg.logconfig)
+    else:
+        return False
+    return True
 
 
 def _read_json(path: str) -> Any:

@@ -114,6 +114,8 @@ class LineHandler(logging.StreamHandler[TextIO]):
     def close(self) -> None:
         if self.path is not None and not self.stream.closed:
             self.stream.close()
+            # The number may soon mean another file: nothing more is to be written to it.
+            self.fd = -1
         super().close()
 
 
