@@ -82,9 +82,7 @@ def read_head(data: bytes, policy: Policy, trusted: bool) -> Head:
     head = check_request_line(data[:line_end], policy)
     read_fields(head, data[line_end:], policy, trusted)
     if head.host is not None:
-        if "HTTP_HOST" in head.fields:
-            head.fields["HTTP_HOST"] = head.host
-        elif head.version < (1, 1):
+        if "HTTP_HOST" in head.fields or head.version < (1, 1):
             head.fields["HTTP_HOST"] = head.host
     return head
 

@@ -173,9 +173,10 @@ class HTTPConnection:
         """The PROXY header, if there is one, then the first request."""
         data = self.buffer + data
         version = announced_version(data, self.policy.proxy_protocol)
+        if version and self.peer_addr not in self.policy.proxy_allow:
+            self.state = REFUSED
+            raise ForbiddenProxyRequest(self.variables["REMOTE_ADDR"])
         try:
-            if version and self.peer_addr not in self.policy.proxy_allow:
-                raise ForbiddenProxyRequest(self.variables["REMOTE_ADDR"])
             proxy = read_proxy_header(data, version) if version else DIRECT
         except BaseException:
             self.state = REFUSED

@@ -127,7 +127,7 @@ class ObsoleteFolding(InvalidHeader):
 
 
 class BareLineBreak(InvalidHeader):
-    """CR or LF alone: a recipient that takes it for a line break can be made to see other fields."""
+    """CR or LF alone: whoever takes it for a line break can be made to see other fields."""
 
     rule = "RFC 9112, 2.2"
     summary = "Line break that is not CRLF"

@@ -89,7 +89,7 @@ class Connection:
 
     # Events
 
-    def on_event(self, mask: int) -> None:
+    def on_event(self, _mask: int, /) -> None:
         """The socket is ready: go on where this connection is."""
         if self.state == READING:
             self.read()
@@ -379,7 +379,7 @@ class Connection:
             self.close()
 
     def abort(self) -> None:
-        """Cut the connection with a reset, so that a response in progress is not taken for whole."""
+        """Cut the connection with a reset, so that no one takes its response for whole."""
         if self.state == CLOSED:
             return
         try:

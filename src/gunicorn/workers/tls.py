@@ -46,7 +46,7 @@ class TLSConnection(Connection):
         self.send_bytes = without_ssl_waits(sock.send)
         self.shaken = False
 
-    def on_event(self, mask: int) -> None:
+    def on_event(self, mask: int, /) -> None:
         if not self.shaken:
             self.shake_hands()
             return
