@@ -56,7 +56,7 @@ class Reference:
                 _dotted(node.func, text, expression),
                 is_factory=True,
                 arguments=tuple(ast.literal_eval(argument) for argument in node.args),
-                keywords={str(k.arg): ast.literal_eval(k.value) for k in node.keywords if k.arg},
+                keywords={_keyword(word): ast.literal_eval(word.value) for word in node.keywords},
             )
         except ValueError:
             raise AppImportError(
@@ -77,7 +77,8 @@ def import_app(text: str) -> Callable[..., Any]:
 
 
 def _check_module_name(text: str, module: str) -> None:
-    if all(part.isidentifier() for part in module.split(".")):
+    is_name = all(part.isidentifier() for part in module.split("."))
+    if is_name and not (module.endswith(".py") and os.path.isfile(module)):
         return
     path = module.removesuffix(".py").replace(os.sep, ".").strip(".")
     hint = ""
@@ -91,6 +92,12 @@ def _malformed(text: str, expression: str) -> AppImportError:
     return AppImportError(
         f"application {text!r}: {expression!r} is neither a name nor a call of a factory"
     )
+
+
+def _keyword(word: ast.keyword) -> str:
+    if word.arg is None:
+        raise ValueError("keywords must be written out")
+    return word.arg
 
 
 def _dotted(node: ast.expr, text: str, expression: str) -> tuple[str, ...]:

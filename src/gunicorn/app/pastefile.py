@@ -50,7 +50,7 @@ def server_settings(location: str) -> dict[str, Any]:
         given = {
             name: value.replace("%(here)s", os.path.dirname(path))
             for name, value in parser.items(section)
-            if name not in parser.defaults()
+            if name != "use" and name not in parser.defaults()
         }
         settings.update(framework_settings(given, f"[{section}] of {path}"))
     return settings

@@ -62,7 +62,7 @@ def _read_module(name: str, settings: Config) -> list[Assignment]:
     try:
         module = _fresh_module(name)
     except SyntaxError as exc:
-        raise ConfigError(_syntax_message(exc)) from exc
+        raise ConfigError(_syntax_message(exc, name)) from exc
     except ModuleNotFoundError as exc:
         if exc.name and f"{name}.".startswith(f"{exc.name}."):
             raise ConfigError(f"there is no module {exc.name!r} (-c python:{name})") from exc
@@ -90,13 +90,14 @@ def _compiled(path: str) -> tuple[ast.Module, CodeType]:
     except OSError as exc:
         raise ConfigError(f"cannot read the configuration file {path!r}: {exc.strerror}") from exc
     except SyntaxError as exc:
-        raise ConfigError(_syntax_message(exc)) from exc
+        raise ConfigError(_syntax_message(exc, path)) from exc
     except ValueError as exc:
         raise ConfigError(f"the configuration file {path!r} is not Python: {exc}") from exc
 
 
-def _syntax_message(exc: SyntaxError) -> str:
-    message = f"syntax error in {exc.filename}, line {exc.lineno}: {exc.msg}"
+def _syntax_message(exc: SyntaxError, path: str) -> str:
+    line_number = "" if exc.lineno is None else f", line {exc.lineno}"
+    message = f"syntax error in {exc.filename or path}{line_number}: {exc.msg}"
     if exc.text is None:
         return message
     line = exc.text.rstrip().expandtabs()
