@@ -377,6 +377,8 @@ class Server:
         try:
             if error is None:
                 self.stop()
+            else:
+                print(f"--- log of {self.command} ---\n{self.log()}")  # pytest shows it
         finally:
             self.clean_up()
 

@@ -28,7 +28,7 @@ def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
     pool = arbiter.workforce.pool
     asked = time.monotonic()
     deadline = asked + arbiter.cfg.graceful_timeout
-    arbiter.workforce.signal_all(signal.SIGTERM if graceful else signal.SIGQUIT)
+    arbiter.workforce.end_all(graceful=graceful)
     while len(pool) and (now := time.monotonic()) < deadline:
         for signum in arbiter.signals.wait(min(0.1, deadline - now)):
             if signum == signal.SIGUSR1:
@@ -39,7 +39,7 @@ def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
                     break
                 arbiter.log.info("Handling signal: %s", arbiter.signal_name(signum))
                 graceful, asked = False, now
-                arbiter.workforce.signal_all(signal.SIGQUIT)
+                arbiter.workforce.end_all(graceful=False)
         arbiter.reap_workers()
     if len(pool):
         arbiter.log.warning("Killing workers that did not stop: %s", sorted(pool.workers))

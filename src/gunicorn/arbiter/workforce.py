@@ -159,6 +159,11 @@ class Workforce:
         """Have a worker finish its requests and end."""
         self.signal(member, signal.SIGTERM)
 
+    def end_all(self, *, graceful: bool) -> None:
+        """Have every worker end, after its requests if `graceful`."""
+        for member in self.pool.all():
+            self.signal(member, signal.SIGTERM if graceful else signal.SIGQUIT)
+
     def signal_all(self, signum: int) -> None:
         """Send a signal to every worker."""
         for member in self.pool.all():
@@ -168,6 +173,9 @@ class Workforce:
         """Send a signal to a worker, and note that its end was our wish."""
         if signum in HURRY and member.retired is None:
             member.retired = time.monotonic()
+        if signum == signal.SIGTERM and not member.booted:
+            # It has no requests to finish, and would finish importing the application instead.
+            signum = signal.SIGINT
         elif signum == signal.SIGKILL:
             member.killed = True
         try:
