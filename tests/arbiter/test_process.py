@@ -1,0 +1,204 @@
+"""The arbiter among other processes: pidfile, daemon, PID 1, service manager."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.arbiter.conftest import TINY, Serve
+from tests.servers import HELLO, Server, alive, free_port, processes, until
+
+
+def test_a_pidfile_names_the_arbiter_while_it_lives(serve: Serve, tmp_path: Path) -> None:
+    server = serve("--pid", "run.pid")
+    server.get("/")
+    assert (tmp_path / "run.pid").read_text() == f"{server.pid}\n"
+    assert server.stop() == 0
+    assert not (tmp_path / "run.pid").exists()
+
+
+@pytest.mark.parametrize("text", ["", "garbage\n", "999999999\n", "-1\n"])
+def test_a_stale_pidfile_is_replaced(serve: Serve, tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.pid").write_text(text)
+    server = serve("--pid", "run.pid")
+    assert (tmp_path / "run.pid").read_text() == f"{server.pid}\n"
+
+
+def test_a_live_pidfile_is_refused(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "run.pid"
+    path.write_text(f"{os.getpid()}\n")
+    server = serve("--pid", "run.pid", wait=False)
+    assert server.wait() == 1
+    assert f"pidfile {path} belongs to process {os.getpid()}, which is running" in server.log()
+    assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_pidfile_that_cannot_be_written(serve: Serve, tmp_path: Path) -> None:
+    server = serve("--pid", "no/such/folder/pid", wait=False)
+    assert server.wait() == 1
+    assert "no/such/folder/pid cannot be written: No such file or directory" in server.log()
+
+
+def test_a_daemon(tmp_path: Path) -> None:
+    pidfile, port = tmp_path / "pid", free_port()
+    (tmp_path / "app.py").write_text(HELLO)
+    (tmp_path / "tiny.py").write_text(TINY)
+    command = [sys.executable, "-m", "gunicorn", "--daemon", "--pid", "pid", "-k", "tiny.Tiny"]
+    command += ["--bind", f"127.0.0.1:{port}", "--error-logfile", "error.log", "app:app"]
+    done = subprocess.run(command, cwd=tmp_path, timeout=20, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    until(pidfile.exists, "a pidfile")
+    pid = int(pidfile.read_text())
+    try:
+        stat = next(process for process in processes() if process.pid == pid)
+        assert stat.session not in {os.getsid(0), pid}, "its own session, and not its leader"
+        assert os.readlink(f"/proc/{pid}/fd/0") == "/dev/null"
+        assert os.readlink(f"/proc/{pid}/fd/1") == "/dev/null"
+        until(lambda: _answers(port), "an answer")
+        os.kill(pid, signal.SIGUSR2)
+        second = tmp_path / "pid.2"
+        until(second.exists, "the new arbiter")
+        new = int(second.read_text())
+        until(lambda: any(process.ppid == new for process in processes()), "its worker")
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: not alive(pid), "the end of the old daemon")
+        until(lambda: pidfile.exists() and int(pidfile.read_text()) == new, "the promotion")
+        pid = new
+        os.kill(pid, signal.SIGWINCH)
+        log = tmp_path / "error.log"
+        until(lambda: "Stopping the workers gracefully" in log.read_text(), "WINCH is obeyed")
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: not alive(pid), "the end of the daemon")
+    finally:
+        for process in processes():
+            if process.pid == pid or process.ppid == pid:
+                os.kill(process.pid, signal.SIGKILL)
+    assert not pidfile.exists()
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            return client.recv(4096).endswith(b"hello")
+    except OSError:
+        return False
+
+
+SUBREAPER = """\
+import ctypes, runpy, sys
+PR_SET_CHILD_SUBREAPER = 36
+assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+sys.argv[0] = "gunicorn"
+runpy.run_module("gunicorn", run_name="__main__")
+"""
+
+ORPHANS = """\
+import os
+def app(environ, start_response):
+    child = os.fork()
+    if child == 0:
+        orphan = os.fork()
+        if orphan == 0:
+            os._exit(3)
+        os._exit(0)
+    os.waitpid(child, 0)
+    return [b"done"]
+"""
+
+
+def test_orphans_are_adopted_and_buried_quietly(serve: Serve, tmp_path: Path) -> None:
+    """As PID 1 of a container: a subreaper inherits orphans as process 1 does (prctl(2))."""
+    (tmp_path / "reaper.py").write_text(SUBREAPER)
+    server = serve(
+        "--log-level", "debug", command=[sys.executable, "reaper.py"], files={"app.py": ORPHANS}
+    )
+    workers = server.wait_workers(2)
+    for _ in range(5):
+        assert server.get("/").text == "done"
+    server.wait_for(r"\[DEBUG\] Reaped process \d+, which is not a worker", count=5)
+    children = {
+        int(name)
+        for name in os.listdir("/proc")
+        if name.isdigit() and _parent_of(int(name)) == server.pid
+    }
+    assert children == set(workers), "no zombies, and no worker lost"
+    assert "ERROR" not in server.log()
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+class Manager:
+    """The part of systemd that a service talks to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.socket.settimeout(20)
+
+    def next(self) -> dict[str, str]:
+        lines = self.socket.recv(4096).decode().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+
+def test_the_service_manager_is_told(serve: Serve, tmp_path: Path) -> None:
+    manager = Manager(tmp_path / "notify")
+    with manager.socket:
+        server = serve(env={"NOTIFY_SOCKET": manager.path})
+        ready = manager.next()
+        assert ready["READY"] == "1"
+        assert ready["MAINPID"] == str(server.pid)
+        assert f"127.0.0.1:{server.port}" in ready["STATUS"]
+        before = time.monotonic()
+        server.send_signal(signal.SIGHUP)
+        reloading = manager.next()
+        assert reloading["RELOADING"] == "1"
+        assert before <= int(reloading["MONOTONIC_USEC"]) / 1e6 <= time.monotonic()
+        assert manager.next()["READY"] == "1"
+        assert server.stop() == 0
+        assert manager.next() == {"STOPPING": "1"}
+
+
+ACTIVATE = """\
+import os, socket, sys
+listener = socket.socket(socket.AF_UNIX) if "/" in sys.argv[1] else socket.socket()
+listener.bind(sys.argv[1] if "/" in sys.argv[1] else ("127.0.0.1", int(sys.argv[1])))
+listener.listen()
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *sys.argv[2:]])
+"""
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_sockets_of_the_service_manager(serve: Serve, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "activate.py").write_text(ACTIVATE)
+    path = tmp_path / "activated.sock"
+    port = free_port()
+    where = str(path) if kind == "unix" else str(port)
+    server = serve(
+        bind="",
+        address=str(path) if kind == "unix" else ("127.0.0.1", port),
+        command=[sys.executable, "activate.py", where],
+    )
+    assert server.get("/").text == "hello"
+    server.send_signal(signal.SIGHUP)
+    server.wait_for("Reload done")
+    assert server.get("/").text == "hello"
+    assert server.stop() == 0
+    if kind == "unix":
+        assert path.exists(), "the manager's file stays"
