@@ -56,9 +56,7 @@ def free_port() -> int:
     raise RuntimeError("no free port on 127.0.0.1 between 10000 and 32000")
 
 
-def until(
-    condition: Callable[[], T], what: str = "the condition", timeout: float = DEADLINE
-) -> T:
+def until(condition: Callable[[], T], what: str = "the condition", timeout: float = DEADLINE) -> T:
     """Poll until `condition()` is true and return its value; AssertionError after `timeout`."""
     deadline = time.monotonic() + timeout
     while True:
@@ -202,9 +200,7 @@ class Server:
         """All that the server has written to stdout and stderr so far."""
         return self.log_path.read_text(errors="replace")
 
-    def wait_for(
-        self, pattern: str, timeout: float = DEADLINE, *, count: int = 1
-    ) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = DEADLINE, *, count: int = 1) -> re.Match[str]:
         """The `count`-th place in the log that matches the regular expression, waited for."""
 
         def found() -> re.Match[str] | None:

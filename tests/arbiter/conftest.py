@@ -43,8 +43,8 @@ class Tiny(Worker):
                 return
             environ = {"PATH_INFO": head.split()[1], "gunicorn.worker": self}
             body = b"".join(self.wsgi(environ, lambda status, fields: None))
-            client.sendall(b"HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n%s"
-                           % (len(body), body))
+            head = "HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n"
+            client.sendall(head.encode() % len(body) + body)
 
 
 class Untold(Tiny):

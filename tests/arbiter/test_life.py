@@ -121,9 +121,7 @@ def test_a_worker_that_fails_while_serving_is_replaced(serve: Serve) -> None:
 
 def test_a_silent_worker_is_aborted_and_replaced(serve: Serve, tmp_path: Path) -> None:
     hooks = "def worker_abort(worker):\n    print('aborted', worker.pid, flush=True)\n"
-    server = serve(
-        "-w", "1", "-t", "1", files={"app.py": SLOW, "gunicorn.conf.py": hooks}
-    )
+    server = serve("-w", "1", "-t", "1", files={"app.py": SLOW, "gunicorn.conf.py": hooks})
     (pid,) = server.wait_workers(1)
     with server.connect() as client:
         client.sendall(b"GET /stuck HTTP/1.1\r\n\r\n")
@@ -255,7 +253,9 @@ def test_workers_have_nothing_of_the_arbiters_open(serve: Serve) -> None:
     (pid,) = server.wait_workers(1)
     server.get("/")
     links = [os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")]
-    theirs = {os.readlink(f"/proc/{server.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{server.pid}/fd")}
+    theirs = {
+        os.readlink(f"/proc/{server.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{server.pid}/fd")
+    }
     shared_pipes = [link for link in links if link.startswith("pipe:") and link in theirs]
     assert shared_pipes == []
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.arbiter.conftest import TINY, Serve
-from tests.servers import HELLO, Server, alive, free_port, processes, until
+from tests.servers import HELLO, alive, free_port, processes, until
 
 
 def test_a_pidfile_names_the_arbiter_while_it_lives(serve: Serve, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_daemon(tmp_path: Path) -> None:
         until(lambda: not alive(pid), "the end of the daemon")
     finally:
         for process in processes():
-            if process.pid == pid or process.ppid == pid:
+            if pid in {process.pid, process.ppid}:
                 os.kill(process.pid, signal.SIGKILL)
     assert not pidfile.exists()
 

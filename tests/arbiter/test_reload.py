@@ -81,7 +81,9 @@ def test_settings_are_taken_anew(serve: Serve, tmp_path: Path) -> None:
         "import os\nraw_env = ['COLOUR=%s']\n"
         "def on_reload(server):\n    print('reloading', os.getpid(), flush=True)\n"
     )
-    source = "import os\ndef app(environ, start_response):\n    return [os.environ['COLOUR'].encode()]\n"
+    source = (
+        "import os\ndef app(environ, start_response):\n    return [os.environ['COLOUR'].encode()]\n"
+    )
     server = serve(files={"app.py": source, "gunicorn.conf.py": conf % "red"})
     assert server.get("/").text == "red"
     (tmp_path / "gunicorn.conf.py").write_text(conf % "blue")
@@ -147,9 +149,7 @@ def test_an_address_that_changes(serve: Serve, tmp_path: Path) -> None:
         server.connect()
 
 
-def test_an_address_that_cannot_be_bound_calls_the_reload_off(
-    serve: Serve, tmp_path: Path
-) -> None:
+def test_an_address_that_cannot_be_bound_calls_the_reload_off(serve: Serve, tmp_path: Path) -> None:
     port = free_port()
     conf = tmp_path / "gunicorn.conf.py"
     conf.write_text(f"bind = ['127.0.0.1:{port}']\n")

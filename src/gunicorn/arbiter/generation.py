@@ -47,6 +47,4 @@ class Generation:
     @classmethod
     def of(cls, number: int, cfg: Config, listeners: list[Listener]) -> Generation:
         """The generation that `cfg` describes."""
-        return cls(
-            number, cfg, cfg.worker_class, listeners, cfg.timeout, cfg.graceful_timeout
-        )
+        return cls(number, cfg, cfg.worker_class, listeners, cfg.timeout, cfg.graceful_timeout)

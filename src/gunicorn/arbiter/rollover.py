@@ -1,9 +1,9 @@
 """A reload in progress: the new generation comes up while the old one serves.
 
-    begin       read the configuration, open what it adds, start the workers of a new generation
-    advance     for each new worker that has booted, retire one old worker
-    finish      all have booted: what only the old generation needs is let go
-    call off    none has booted and one died: back to the old configuration and generation
+begin       read the configuration, open what it adds, start the workers of a new generation
+advance     for each new worker that has booted, retire one old worker
+finish      all have booted: what only the old generation needs is let go
+call off    none has booted and one died: back to the old configuration and generation
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ class Rollover:
         """Close the sockets that only the old generation served."""
         for listener in self.old_sockets:
             if listener not in self.arbiter.listeners.sockets:
-                self.arbiter.listeners.discard(
-                    listener, shared=self.arbiter.upgrade.beside_another
-                )
+                self.arbiter.listeners.discard(listener, shared=self.arbiter.upgrade.beside_another)
 
     def _begin(self) -> None:
         arbiter = self.arbiter

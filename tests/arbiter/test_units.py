@@ -1,0 +1,320 @@
+"""The parts of the arbiter by themselves."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gunicorn.arbiter.backoff import FIRST, LONGEST, Backoff
+from gunicorn.arbiter.generation import Generation
+from gunicorn.arbiter.pidfile import Pidfile
+from gunicorn.arbiter.pool import Member, WorkerPool
+from gunicorn.arbiter.reaper import Death, ended_children
+from gunicorn.arbiter.rollover import Rollover
+from gunicorn.arbiter.signals import WATCHED, SignalQueue, name_of
+from gunicorn.arbiter.upgrade import Command, inherited_fds, inherited_parent
+from gunicorn.errors import HaltServer
+from gunicorn.scoreboard import Slot
+
+# -- pidfile ---------------------------------------------------------------------------------------
+
+
+def test_pidfile_is_whole_and_alone(tmp_path: Path) -> None:
+    pidfile = Pidfile(str(tmp_path / "pid"))
+    pidfile.create(os.getpid())
+    assert (tmp_path / "pid").read_text() == f"{os.getpid()}\n"
+    assert os.listdir(tmp_path) == ["pid"], "no temporary file is left"
+    assert (tmp_path / "pid").stat().st_mode & 0o777 == 0o644
+    pidfile.unlink()
+    assert os.listdir(tmp_path) == []
+    pidfile.unlink()
+
+
+def test_pidfile_of_another_process_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    mine = Pidfile(str(path))
+    mine.create(os.getpid())
+    path.write_text("1\n")
+    mine.unlink()
+    assert path.read_text() == "1\n"
+    with pytest.raises(HaltServer, match="belongs to process 1, which is running"):
+        Pidfile(str(path)).create(os.getpid())
+
+
+def test_pidfile_of_the_same_pid_is_stale(tmp_path: Path) -> None:
+    """In a container the arbiter has the same pid at every start."""
+    path = tmp_path / "pid"
+    path.write_text(f"{os.getpid()}\n")
+    Pidfile(str(path)).create(os.getpid())
+    assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_pidfile_moves(tmp_path: Path) -> None:
+    pidfile = Pidfile(str(tmp_path / "pid.2"))
+    pidfile.create(os.getpid())
+    (tmp_path / "pid").write_text("stale")
+    pidfile.rename(str(tmp_path / "pid"))
+    assert os.listdir(tmp_path) == ["pid"]
+    (tmp_path / "pid").unlink()
+    pidfile.rename(str(tmp_path / "other"))
+    assert (tmp_path / "other").read_text() == f"{os.getpid()}\n"
+    (tmp_path / "taken").write_text("1\n")
+    with pytest.raises(HaltServer, match="belongs to process 1"):
+        pidfile.rename(str(tmp_path / "taken"))
+    assert pidfile.read() == os.getpid()
+
+
+def test_pidfile_that_is_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(HaltServer, match="cannot be read: Is a directory"):
+        Pidfile(str(tmp_path)).create(1)
+
+
+# -- signals ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def queue() -> Iterator[SignalQueue]:
+    before = {signum: signal.getsignal(signum) for signum in WATCHED}
+    made = SignalQueue()
+    made.install()
+    yield made
+    made.forget()
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
+def test_signals_come_in_order_and_end_the_wait(queue: SignalQueue) -> None:
+    for signum in (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM):
+        os.kill(os.getpid(), signum)
+    began = time.monotonic()
+    assert queue.wait(30) == [signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM]
+    assert time.monotonic() - began < 10
+    assert queue.wait(0) == []
+
+
+def test_only_counted_signals_are_queued_twice(queue: SignalQueue) -> None:
+    for signum in (signal.SIGHUP, signal.SIGTTIN, signal.SIGHUP, signal.SIGTTIN):
+        queue.push(signum)
+    assert queue.wait(0) == [signal.SIGHUP, signal.SIGTTIN, signal.SIGTTIN]
+
+
+def test_a_signal_held_back_comes_afterwards(queue: SignalQueue) -> None:
+    with queue.held():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert queue.wait(0) == []
+    assert queue.wait(5) == [signal.SIGHUP]
+
+
+def test_a_signal_interrupts_the_wait_of_another_process(queue: SignalQueue) -> None:
+    child = subprocess.Popen(["sleep", "0"])
+    assert queue.wait(30) == [signal.SIGCHLD]
+    child.wait()
+
+
+def test_names() -> None:
+    assert name_of(signal.SIGTERM) == "SIGTERM"
+    assert name_of(63) == "signal 63"
+
+
+# -- reaper ----------------------------------------------------------------------------------------
+
+
+def test_deaths_are_read_from_wait(tmp_path: Path) -> None:
+    code = "import os, sys\nos.kill(os.getpid(), 9) if sys.argv[1] == 'k' else sys.exit(4)"
+    expected = {}
+    for argument in ("k", "x"):
+        expected[os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", code, argument])] = (
+            argument
+        )
+    found: dict[int, Death] = {}
+    deadline = time.monotonic() + 20
+    while len(found) < 2 and time.monotonic() < deadline:
+        for death in ended_children():
+            found[death.pid] = death
+        time.sleep(0.01)
+    assert set(expected) == set(found)
+    for pid, argument in expected.items():
+        want = Death(pid, signum=9) if argument == "k" else Death(pid, code=4)
+        assert found[pid] == want
+
+
+@pytest.mark.parametrize(
+    ("death", "expected", "level", "text"),
+    [
+        (Death(5, code=0), False, logging.DEBUG, "exited with code 0."),
+        (Death(5, code=3), False, logging.ERROR, "exited with code 3."),
+        (Death(5, signum=9), False, logging.ERROR, "was sent SIGKILL! Perhaps out of memory?"),
+        (Death(5, signum=9), True, logging.INFO, "was sent SIGKILL!"),
+        (Death(5, signum=15), False, logging.WARNING, "was sent SIGTERM!"),
+        (Death(5, signum=11), False, logging.ERROR, "was sent SIGSEGV!"),
+    ],
+)
+def test_reports(death: Death, expected: bool, level: int, text: str) -> None:
+    assert death.report(expected=expected) == (level, f"Worker (pid:5) {text}")
+
+
+# -- back-off --------------------------------------------------------------------------------------
+
+
+def test_backoff_doubles_by_rounds_up_to_a_bound() -> None:
+    backoff, now, delays = Backoff(), 100.0, []
+    for _ in range(9):
+        delays.append(backoff.failed(now))
+        assert not backoff.over(now)
+        assert backoff.failed(now) == pytest.approx(delays[-1]), "the same round"
+        now = backoff.until
+        assert backoff.over(now)
+    assert delays[:3] == pytest.approx([FIRST, 2 * FIRST, 4 * FIRST])
+    assert delays[-1] == pytest.approx(LONGEST)
+    assert backoff.rounds == 9
+    backoff.succeeded()
+    assert backoff.over(now)
+    assert backoff.failed(now) == pytest.approx(FIRST)
+
+
+# -- pool and rollover -----------------------------------------------------------------------------
+
+
+def generation(number: int, timeout: float = 30, graceful: float = 30) -> Generation:
+    nothing: Any = SimpleNamespace()
+    return Generation(number, nothing, nothing, [], timeout, graceful)
+
+
+def worker(pid: int, *, booted: bool = False) -> Any:
+    slot = Slot()
+    slot.clear()
+    slot.booted = booted
+    return SimpleNamespace(pid=pid, tmp=slot)
+
+
+def test_pool_groups_by_generation() -> None:
+    pool, one, two = WorkerPool(), generation(1), generation(2)
+    first, second = pool.add(worker(11), one), pool.add(worker(12), one)
+    third = pool.add(worker(13), two)
+    assert list(pool.workers) == [11, 12, 13]
+    assert pool.serving(one) == [first, second]
+    first.retired = 1.0
+    assert pool.serving(one) == [second]
+    assert pool.others(two) == [second]
+    assert pool.remove(13) is third
+    assert pool.remove(13) is None
+    assert len(pool) == 2
+
+
+def test_pool_knows_the_silent_and_the_overdue() -> None:
+    pool = WorkerPool()
+    patient, strict = generation(1, timeout=0), generation(2, timeout=10, graceful=5)
+    pool.add(worker(1), patient)
+    watched = pool.add(worker(2), strict)
+    now = watched.started
+    assert pool.silent(now + 9) == []
+    assert pool.silent(now + 11) == [watched]
+    assert pool.overdue(now + 100) == []
+    watched.retired = now
+    assert pool.overdue(now + 5.5) == [], "the worker may end by itself"
+    assert pool.overdue(now + 7) == [watched]
+    watched.killed = True
+    assert pool.overdue(now + 7) == []
+
+
+def test_a_heartbeat_counts_as_booted() -> None:
+    member = Member(worker(1), generation(1), time.monotonic() + 0.5)
+    assert not member.booted
+    member.worker.tmp.cells[0] = member.started + 1
+    assert member.booted
+
+
+class FakeArbiter:
+    """What a rollover needs of an arbiter."""
+
+    def __init__(self, workers: int) -> None:
+        self.num_workers = workers
+        self.pool = WorkerPool()
+        self.workforce = SimpleNamespace(pool=self.pool, retire=self.retire)
+        self.retired: list[int] = []
+        self.finished = False
+
+    def retire(self, member: Member) -> None:
+        member.retired = 1.0
+        self.retired.append(member.pid)
+
+
+def rollover(arbiter: FakeArbiter, new: Generation) -> Rollover:
+    made = Rollover.__new__(Rollover)
+    made.arbiter = arbiter  # type: ignore[assignment] # a fake
+    made.new = new
+
+    def finish() -> None:
+        arbiter.finished = True
+
+    made._finish = finish  # type: ignore[method-assign] # a fake
+    return made
+
+
+def test_each_booted_worker_retires_one_old() -> None:
+    arbiter = FakeArbiter(3)
+    old, new = generation(1), generation(2)
+    for pid in (1, 2, 3):
+        arbiter.pool.add(worker(pid, booted=True), old)
+    fresh = [arbiter.pool.add(worker(pid), new) for pid in (4, 5, 6)]
+    passage = rollover(arbiter, new)
+    passage.advance()
+    assert arbiter.retired == []
+    for index, gone in enumerate(([1], [1, 2], [1, 2, 3])):
+        fresh[index].worker.tmp.booted = True
+        passage.advance()
+        passage.advance()
+        assert arbiter.retired == gone
+        assert arbiter.finished == (index == 2)
+
+
+def test_fewer_workers_in_the_new_generation_retire_more() -> None:
+    arbiter = FakeArbiter(1)
+    old, new = generation(1), generation(2)
+    for pid in (1, 2, 3):
+        arbiter.pool.add(worker(pid, booted=True), old)
+    fresh = arbiter.pool.add(worker(4), new)
+    passage = rollover(arbiter, new)
+    passage.advance()
+    assert arbiter.retired == [1, 2], "one still serves"
+    fresh.worker.tmp.booted = True
+    passage.advance()
+    assert arbiter.retired == [1, 2, 3]
+    assert arbiter.finished
+
+
+# -- upgrade ---------------------------------------------------------------------------------------
+
+
+def test_what_the_old_arbiter_left_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GUNICORN_FD", "5,7")
+    monkeypatch.setenv("GUNICORN_PID", str(os.getppid()))
+    assert inherited_fds() == ([5, 7], "")
+    assert inherited_fds() == ([], "")
+    assert inherited_parent() == os.getppid()
+    assert inherited_parent() == 0
+    monkeypatch.setenv("GUNICORN_PID", "1234567")
+    assert inherited_parent() == 0, "left by somebody who is not our parent"
+
+
+def test_the_command_keeps_the_folder_as_it_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    monkeypatch.chdir(tmp_path / "link")
+    monkeypatch.setenv("PWD", str(tmp_path / "link"))
+    assert Command().cwd == str(tmp_path / "link")
+    monkeypatch.setenv("PWD", "/somewhere/else")
+    assert Command().cwd == str(tmp_path / "real")
+    assert Command().arguments == tuple(sys.orig_argv)
