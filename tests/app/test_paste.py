@@ -60,6 +60,13 @@ def test_application_and_settings(ini: Path) -> None:
     assert app.cfg.proc_name == "shop.ini"
 
 
+def test_named_in_the_environment(ini: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--paste shop.ini")
+    app = make()
+    assert app.wsgi()({}, None) == ["first", None]
+    assert app.cfg.workers == 3
+
+
 def test_named_section(ini: Path) -> None:
     assert make("--paste", "shop.ini#admin").wsgi()({}, None) == ["second", None]
 

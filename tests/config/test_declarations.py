@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_reference_page_does_not_depend_on_the_machine(tmp_path: Path) -> None:
     page = subprocess.run(
         [sys.executable, "-m", "gunicorn.config.reference"],
         cwd=tmp_path,
-        env={"WEB_CONCURRENCY": "7", "PORT": "9", "HOME": str(tmp_path)},
+        env={**os.environ, "WEB_CONCURRENCY": "7", "PORT": "9", "HOME": str(tmp_path)},
         check=True,
         capture_output=True,
         text=True,

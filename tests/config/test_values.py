@@ -66,6 +66,8 @@ def cfg() -> Config:
         ("raw_env", "A=b=c", ["A=b=c"]),
         ("raw_env", {"A": "b"}, ["A=b"]),
         ("http_parser", "python", "python"),
+        ("root_path", "/shop/", "/shop"),
+        ("root_path", "/", ""),
         ("control_socket_disable", True, True),
     ],
 )
@@ -119,6 +121,7 @@ def test_accepted(cfg: Config, name: str, value: Any, expected: Any) -> None:
         ("reload_engine", "magic", "auto, poll, inotify"),
         ("worker_class", 3, "a dotted path"),
         ("pidfile", "", "a path"),
+        ("root_path", "shop", "begins with /"),
         ("http_parser", "quick", "auto, fast, python"),
     ],
 )

@@ -8,6 +8,7 @@ command has: configuration file, GUNICORN_CMD_ARGS and command line.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from typing import Any, NoReturn
@@ -117,9 +118,11 @@ class BaseApplication:
     def _check(self) -> NoReturn:
         """Exit with 0 when classes and application can be loaded, otherwise with 1."""
         worker_class, logger_class = self.cfg.worker_class, self.cfg.logger_class
-        for name, found in (("worker_class", worker_class), ("logger_class", logger_class)):
-            if not callable(found):
-                raise ConfigError(f"{name}: {found!r} is not a class")
+        if not hasattr(worker_class, "check_config"):
+            raise ConfigError(f"worker_class: {worker_class!r} is not a worker class")
+        if not callable(logger_class):
+            raise ConfigError(f"logger_class: {logger_class!r} is not a class")
+        worker_class.check_config(self.cfg, logging.getLogger("gunicorn.error"))
         try:
             self.wsgi()
         except (ConfigError, AppImportError):
@@ -137,11 +140,10 @@ class Application(BaseApplication):
         parser = self.cfg.parser()
         variable = sources.variable_arguments(parser, os.environ)
         options = parser.parse_args()
-        words = options.args or variable.args
-        framework = self.init(parser, options, words) or {}
-        location = options.config or variable.config
+        given = sources.merged(variable, options)
+        framework = self.init(parser, given, given.args) or {}
         sources.apply(self.cfg, sources.framework_assignments(framework))
-        sources.apply(self.cfg, sources.file_assignments(self.cfg, location))
+        sources.apply(self.cfg, sources.file_assignments(self.cfg, given.config))
         sources.apply(self.cfg, sources.flag_assignments(variable, sources.ARGUMENTS_VARIABLE))
         sources.apply(self.cfg, sources.flag_assignments(options))
 

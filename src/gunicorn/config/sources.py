@@ -33,6 +33,12 @@ def variable_arguments(parser: CommandLineParser, environ: Mapping[str, str]) ->
         parser.context = ""
 
 
+def merged(variable: argparse.Namespace, options: argparse.Namespace) -> argparse.Namespace:
+    """What was given in GUNICORN_CMD_ARGS and on the command line, which has precedence."""
+    given = {name: value for name, value in vars(options).items() if value not in (None, [], {})}
+    return argparse.Namespace(**{**vars(variable), **given})
+
+
 def flag_assignments(options: argparse.Namespace, origin: str = "flag") -> list[Assignment]:
     """The settings that flags gave; `origin` is put before the flag in the source."""
     return [

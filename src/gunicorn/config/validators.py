@@ -166,6 +166,14 @@ def comma_list(value: Any) -> list[str]:
     return [part.strip() for item in string_list(value) for part in item.split(",") if part.strip()]
 
 
+def mount_point(value: Any) -> str:
+    """An absolute path without the slash at its end; nothing for the root."""
+    text = string(value).rstrip("/")
+    if text and not text.startswith("/"):
+        raise ValueError("expected a path that begins with /")
+    return text
+
+
 def path_list(value: Any) -> list[str]:
     """A list of paths."""
     if isinstance(value, os.PathLike):

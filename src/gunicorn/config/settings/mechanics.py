@@ -181,9 +181,10 @@ SETTINGS = (
         meta="DIR",
         validator=validators.optional_directory,
         help="""
-        The folder for request bodies that are too large to be held in memory.
+        A folder that must exist; no file is put there.
 
-        None, the default, is the system's folder for temporary files.
+        It is for files that hold request bodies. Here a body goes from the connection to the
+        application without a file in between.
         """,
     ),
     Declaration(

@@ -115,18 +115,18 @@ SETTINGS = (
         "permit_unconventional_http_method",
         "--permit-unconventional-http-method",
         """
-        Accept methods with lower-case letters or `#`, and of any length (RFC 9110, 9.1).
+        Accept every method that is a token (RFC 9110, 9.1).
 
-        Without it a method is 3 to 20 upper-case letters, digits, `-` or `_`.
+        Without it a method has 3 to 20 characters, none of them a lower-case letter or `#`.
         """,
     ),
     _permission(
         "permit_unconventional_http_version",
         "--permit-unconventional-http-version",
         """
-        Accept versions of HTTP other than 1.0 and 1.1 in the request line.
+        Accept requests that say HTTP/1.2 to HTTP/1.9, and read them as HTTP/1.1.
 
-        The request is read as HTTP/1.1 all the same.
+        Without it they are answered with 505.
         """,
     ),
     _permission(
@@ -164,9 +164,13 @@ SETTINGS = (
         name="root_path",
         cli=("--root-path",),
         meta="STRING",
-        validator=validators.string,
+        validator=validators.mount_point,
         default="",
-        supported=False,
-        help="The path under which an ASGI application is mounted.",
+        help="""
+        The path under which the application is mounted, such as /shop.
+
+        It is the SCRIPT_NAME of the environ, and taken off PATH_INFO. A variable SCRIPT_NAME in
+        the environment does the same.
+        """,
     ),
 )

@@ -17,8 +17,8 @@ SECTION = Section(
             help="""
             The longest request line, in bytes.
 
-            A longer one is answered with 414. 0 lifts the limit, which lets a client choose how
-            much memory it takes.
+            A longer one is answered with 414. 0 lifts the limit; a whole head may have
+            16 MiB then.
             """,
         ),
         Declaration(
@@ -42,8 +42,8 @@ SECTION = Section(
             help="""
             The longest field line of a request, in bytes.
 
-            A longer one is answered with 431. 0 lifts the limit, which lets a client choose how
-            much memory it takes.
+            A longer one is answered with 431. 0 lifts the limit; a whole head may have
+            16 MiB then.
             """,
         ),
     ),
