@@ -14,4 +14,4 @@ errorlog = "-"
 
 def when_ready(server):
     """A hook: called once, when the server listens."""
-    server.log.info("The demo is at http://127.0.0.1:8000/ unless you bound it elsewhere")
+    server.log.info("The demo is at %s", ", ".join(map(str, server.LISTENERS)))
