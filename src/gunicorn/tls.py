@@ -7,6 +7,7 @@ default context or make its own.
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import TYPE_CHECKING
 
@@ -79,9 +80,13 @@ def _load_certificate(context: ssl.SSLContext, cfg: Config) -> None:
         context.load_cert_chain(cfg.certfile, cfg.keyfile or None)
     except (OSError, ValueError) as error:
         key = f" with keyfile {cfg.keyfile!r}" if cfg.keyfile else ""
+        advice = (
+            f"Make both readable for user {os.geteuid()}, whom workers run as."
+            if isinstance(error, PermissionError)
+            else "Both must be PEM, and the key must be the certificate's."
+        )
         raise ConfigError(
-            f"certfile: {cfg.certfile!r}{key} cannot be used: {error}."
-            " Both must be PEM, and the key must be the certificate's."
+            f"certfile: {cfg.certfile!r}{key} cannot be used: {error}. {advice}"
         ) from error
 
 

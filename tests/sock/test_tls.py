@@ -166,3 +166,15 @@ def test_a_hook_may_do_without_the_default_context(
 
     (listener,) = create("127.0.0.1:0", certfile=certfile, keyfile=other_key, ssl_context=hook)
     assert str(listener).startswith("https:")
+
+
+def test_a_key_that_workers_may_not_read(
+    pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    certfile, keyfile = pair
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", refuse)
+    with pytest.raises(ConfigError, match=r"Permission denied\. Make both readable for user \d+"):
+        sock.ssl_context(config(certfile=certfile, keyfile=keyfile))
