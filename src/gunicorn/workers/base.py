@@ -76,7 +76,7 @@ class Worker:
     PIPE: Sequence[int] = ()
     """(read end, write end) of the non-blocking pipe that every signal writes to."""
 
-    def __init__(  # noqa: PLR0917 - the signature that third-party workers rely on
+    def __init__(
         self,
         age: int,
         ppid: int,
