@@ -13,15 +13,20 @@ import logging
 import os
 import select
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gunicorn.errors import ConfigError
+
+if TYPE_CHECKING:
+    TextHandler = logging.StreamHandler[TextIO]
+else:
+    TextHandler = logging.StreamHandler  # Python 3.10 cannot subscript it
 
 #: How long a line may wait for a non-blocking pipe that is full, in milliseconds.
 FULL_PIPE_WAIT = 100
 
 
-class LineHandler(logging.StreamHandler[TextIO]):
+class LineHandler(TextHandler):
     """Writes each record as one line to a descriptor.
 
     `path` names a file to append to; without it `stream` (stdout or stderr) is used and never
