@@ -310,6 +310,7 @@ class Connection:
                 raise IncompleteBody(str(error)) from None
         if not data:
             raise IncompleteBody("the client closed the connection")
+        self.loop.notify()
         self.http.receive_body(data)
 
     def wait(self, events: int, deadline: float, late: Exception) -> None:

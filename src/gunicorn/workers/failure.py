@@ -41,7 +41,7 @@ class FailedApplication:
 def describe(error: BaseException) -> str:
     """Return the traceback of `error`, beginning at the first frame of the user's own code."""
     return "".join(
-        traceback.format_exception(type(error), error, _from_user_code(error.__traceback__))
+        traceback.format_exception(type(error), error, from_user_code(error.__traceback__))
     )
 
 
@@ -82,7 +82,8 @@ def _module_candidates(name: str) -> list[str]:
     ]
 
 
-def _from_user_code(tb: TracebackType | None) -> TracebackType | None:
+def from_user_code(tb: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback that begins in the user's own code; None without any."""
     while tb is not None and _is_ours(tb.tb_frame.f_code.co_filename):
         tb = tb.tb_next
     return tb

@@ -18,6 +18,7 @@ from gunicorn.http.errors import HTTPError, IncompleteBody
 from gunicorn.http.request import Request
 from gunicorn.http.response import ResponseRenderer, error_page
 from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
+from gunicorn.workers.failure import from_user_code
 from gunicorn.wsgi.environ import name_server_by_host
 from gunicorn.wsgi.file_wrapper import FileWrapper
 from gunicorn.wsgi.input import Source, StreamInput
@@ -39,6 +40,7 @@ class RequestHandler:
         self.renderer = renderer
         self.cells = worker.tmp.cells
         self.keeps_alive = cfg.keepalive > 0
+        self.sends_files: bool = cfg.sendfile
         self.access = worker.log.access_writer()
         self.pre_request = self.hook("pre_request")
         self.post_request = self.hook("post_request")
@@ -109,14 +111,17 @@ class RequestHandler:
         if is_complete(result):
             response.send_pieces(result)
             return
+        notify = self.worker.notify
         for data in result:
             if data:
                 response.write(data)
+                # A response that makes progress is a sign of life, however long it takes.
+                notify()
         response.finish()
 
     def send_file(self, result: FileWrapper, response: Response, started: float) -> bool:
         """Hand a file to the kernel; the request is complete when the last byte is sent."""
-        file = result.file_range()
+        file = result.file_range() if self.sends_files else None
         if file is None:
             return False
         request = response.request
@@ -169,12 +174,12 @@ class RequestHandler:
         if isinstance(error, HTTPError):
             self.log.warning("Invalid request from ip=%s: %s", request.remote_addr, error)
             status, reason, detail = error.status, error.reason, str(error)
+            # What the client sends from here on cannot be told apart from the rest of this.
+            response.keep_alive = False
         else:
-            traceback = error.__traceback__
-            own_frame_off = traceback.tb_next if traceback is not None else None
             self.log.error(
                 "Error handling request %s %s", request.method, request.uri,
-                exc_info=(type(error), error, own_frame_off or traceback),
+                exc_info=(type(error), error, from_user_code(error.__traceback__)),
             )  # fmt: skip
         if response.headers_sent:
             response.abandon()

@@ -35,7 +35,7 @@ def without_ssl_waits(operation: Callable[..., Any]) -> Callable[..., Any]:
 class TLSConnection(Connection):
     """One client behind TLS."""
 
-    __slots__ = ("shaken",)
+    __slots__ = ("owes_farewell", "shaken")
 
     can_send_files = False
     sock: ssl.SSLSocket
@@ -45,6 +45,8 @@ class TLSConnection(Connection):
         self.recv = without_ssl_waits(sock.recv)
         self.send_bytes = without_ssl_waits(sock.send)
         self.shaken = False
+        self.owes_farewell = False
+        """Whether the end of the stream has yet to be told to the client."""
 
     def on_event(self, mask: int, /) -> None:
         if not self.shaken:
@@ -63,7 +65,7 @@ class TLSConnection(Connection):
             self.loop.log.debug("TLS handshake with %s failed: %s", self.peer, error)
             self.refuse_handshake(error)
         else:
-            self.shaken = True
+            self.shaken = self.owes_farewell = True
             self.read()
 
     def refuse_handshake(self, error: OSError) -> None:
@@ -87,3 +89,30 @@ class TLSConnection(Connection):
         super().flush()
         while self.state == READING and self.sock.pending():
             super().read()
+
+    # The end. A stream that is whole ends with close_notify, one that is cut without.
+
+    def linger(self) -> None:
+        self.say_farewell()
+        super().linger()
+
+    def close(self) -> None:
+        self.say_farewell()
+        super().close()
+
+    def abort(self) -> None:
+        self.owes_farewell = False
+        super().abort()
+
+    def say_farewell(self) -> None:
+        """Send close_notify, and do not wait for the client's (RFC 8446, 6.1)."""
+        if not self.owes_farewell:
+            return
+        self.owes_farewell = False
+        try:
+            self.sock.unwrap()
+        except ssl.SSLWantReadError:
+            # It is out; the client's own has not come.
+            return
+        except OSError as error:
+            self.loop.log.debug("No farewell to %s: %s", self.peer, error)

@@ -131,6 +131,9 @@ class Response:
         if fields is None:
             raise AssertionError("the application did not call start_response()")
         request = self.request
+        if request.body is not None and not request.body.complete:
+            # The rest may never be read, and where it ends the next request would begin.
+            self.keep_alive = False
         data, self.delimiting, length, self.keep_alive = self.renderer.head(
             fields, request.method, request.version, self.keep_alive, body_length
         )

@@ -1,0 +1,39 @@
+"""Servers for one test; modules whose tests can share one server define a fixture of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import Server
+
+Serve = Callable[..., Server]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Start `app.py` (the first argument is its source) in tmp_path; everything ends by TERM.
+
+    A server that does not end in good order fails the test.
+    """
+    servers: list[Server] = []
+
+    def start(source: str | None, *args: str, app: str | None = "app:app", **options: Any) -> Server:
+        files = {**({"app.py": source} if source else {}), **options.pop("files", {})}
+        server = Server(app, *args, cwd=options.pop("cwd", tmp_path), files=files, **options)
+        servers.append(server)
+        return server
+
+    try:
+        yield start
+        for server in servers:
+            if server.process.poll() is None:
+                assert server.stop() == 0
+            server.assert_nothing_left()
+    finally:
+        for server in servers:
+            server.clean_up()
+            print(f"--- log of {server.command} ---\n{server.log()}")  # pytest shows it on failure
