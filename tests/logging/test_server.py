@@ -74,13 +74,17 @@ def test_usr1_reopens_the_logs_of_every_process(tmp_path: Path) -> None:
     with Server("app:app", *flags, cwd=tmp_path, files={"app.py": HELLO}) as server:
         server.wait_workers(2)
         server.get("/before")
+        # The line is written after the response.
+        until(lambda: "/before" in (tmp_path / "a.log").read_text(), "the line of /before")
         for name in ("e.log", "a.log"):
             (tmp_path / name).rename(tmp_path / f"{name}.1")
         server.send_signal(signal.SIGUSR1)
         server.until((tmp_path / "a.log").exists, "a new access log")
 
         def all_have_it() -> bool:
-            return all(str(tmp_path / "a.log") in open_files(pid) for pid in server.workers())
+            return all(
+                os.path.realpath(tmp_path / "a.log") in open_files(pid) for pid in server.workers()
+            )
 
         server.until(all_have_it, "the new access log in every worker")
         server.get("/after")
@@ -91,8 +95,9 @@ def test_usr1_reopens_the_logs_of_every_process(tmp_path: Path) -> None:
 
 
 def open_files(pid: int) -> set[str]:
+    """The paths of what a process has open (realpath: a descriptor may be closed meanwhile)."""
     folder = f"/proc/{pid}/fd"
-    return {os.readlink(f"{folder}/{fd}") for fd in os.listdir(folder)}
+    return {os.path.realpath(f"{folder}/{fd}") for fd in os.listdir(folder)}
 
 
 def test_captured_output_is_in_the_error_log(tmp_path: Path) -> None:
