@@ -90,3 +90,18 @@ def test_a_boot_that_hangs_is_aborted(serve: Serve, tmp_path: Path) -> None:
     server.wait_for("WORKER TIMEOUT")
     (tmp_path / "mended").touch()
     assert server.get("/").text == "hello"
+
+
+def test_a_fault_of_the_worker_class_shows_its_whole_traceback(serve: Serve) -> None:
+    source = "from gunicorn.workers.base import Worker\nclass Idle(Worker):\n    pass\n"
+    server = serve("-k", "idle.Idle", files={"idle.py": source}, wait=False)
+    server.wait_for("NotImplementedError: Idle must define run()")
+    assert "Traceback (most recent call last)" in server.log()
+    server.stop()
+
+
+def test_a_syntax_error_is_shown_as_it_stands_in_the_file(serve: Serve) -> None:
+    server = serve(files={"app.py": "def app(:\n    pass\n"}, wait=False)
+    assert server.wait() == 3
+    assert 'app.py", line 1' in server.log()
+    assert "importlib" not in server.log()

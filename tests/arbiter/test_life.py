@@ -248,6 +248,26 @@ def test_atexit_handlers_of_the_application_run_in_the_worker(serve: Serve) -> N
     assert re.findall(r"^goodbye (\d+)$", server.log(), re.MULTILINE) == [str(pid)]
 
 
+def test_a_worker_whose_logger_fails_does_not_become_an_arbiter(serve: Serve) -> None:
+    conf = (
+        "import os\nfrom gunicorn.glogging import Logger\narbiter = os.getpid()\n"
+        "class Failing(Logger):\n"
+        "    def info(self, text, *args, **options):\n"
+        "        if os.getpid() != arbiter and 'exiting' in text:\n"
+        "            raise OSError('the log is full')\n"
+        "        super().info(text, *args, **options)\n"
+        "logger_class = Failing\n"
+    )
+    server = serve("-w", "1", files={"gunicorn.conf.py": conf})
+    (pid,) = server.wait_workers(1)
+    server.get("/")
+    os.kill(pid, signal.SIGTERM)
+    server.wait_for("OSError: the log is full")
+    server.wait_for(rf"Worker \(pid:{pid}\) exited with code 255")
+    server.until(lambda: server.workers() not in ([pid], []))
+    assert server.stop() == 0
+
+
 def test_workers_have_nothing_of_the_arbiters_open(serve: Serve) -> None:
     server = serve("-w", "1")
     (pid,) = server.wait_workers(1)

@@ -199,6 +199,15 @@ def test_sockets_of_the_service_manager(serve: Serve, tmp_path: Path, kind: str)
     server.send_signal(signal.SIGHUP)
     server.wait_for("Reload done")
     assert server.get("/").text == "hello"
-    assert server.stop() == 0
+    server.send_signal(signal.SIGUSR2)
+    started = server.wait_for(r"Started a new master \(pid: (\d+)\)")
+    new = int(started[1])
+    server.wait_workers(2, pid=new)
+    server.send_signal(signal.SIGTERM)
+    assert server.wait() == 0
+    server.wait_for("Master has been promoted")
+    assert server.get("/").text == "hello"
+    os.kill(new, signal.SIGTERM)
+    server.assert_nothing_left(timeout=20)
     if kind == "unix":
         assert path.exists(), "the manager's file stays"

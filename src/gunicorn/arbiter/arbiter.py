@@ -27,7 +27,6 @@ from gunicorn.arbiter.signals import SignalQueue, name_of
 from gunicorn.arbiter.upgrade import Upgrade
 from gunicorn.arbiter.workforce import Workforce
 from gunicorn.errors import AppImportError, ConfigError, HaltServer
-from gunicorn.workers import failure
 
 if TYPE_CHECKING:
     from gunicorn.config import Config
@@ -109,6 +108,7 @@ class Arbiter:
         self.preload()
         proctitle.set_title(f"master [{self.proc_name}]")
         self.cfg.when_ready(self)
+        self.workforce.balance(self.generation, self.num_workers)
 
     def turn(self) -> None:
         """Once round the loop. A fault of our own is logged, and only endless ones are fatal."""
@@ -229,8 +229,8 @@ class Arbiter:
         except AppImportError as error:
             raise HaltServer(f"App failed to load: {error}", self.APP_LOAD_ERROR) from error
         except Exception as error:
-            text = failure.describe(error).rstrip()
-            raise HaltServer(f"App failed to load.\n{text}", self.WORKER_BOOT_ERROR) from error
+            reason = f"App failed to load.\n{child.account(error)}"
+            raise HaltServer(reason, self.WORKER_BOOT_ERROR) from error
         # Pages that the collector never writes to stay shared with the workers.
         gc.collect()
         gc.freeze()
@@ -320,16 +320,17 @@ class Arbiter:
         self.log.info("Hang up: Master")
         try:
             self.rollover = Rollover(self)
-        except ConfigError as error:
+        except (ConfigError, AppImportError) as error:
             self.refuse_reload(str(error))
         except HaltServer as halt:
             self.refuse_reload(halt.reason)
-        except Exception:
-            self.log.exception("Reload called off")
+        except Exception as error:
+            self.refuse_reload(f"\n{child.account(error)}")
 
     def refuse_reload(self, reason: str) -> None:
         """Say why nothing changes."""
-        self.log.error("Reload called off: %s. The previous configuration goes on.", reason)
+        self.log.error("Reload called off: %s", reason)
+        self.log.error("The previous configuration goes on serving.")
 
 
 def _settings(cfg: Config, section: str) -> list[Any]:

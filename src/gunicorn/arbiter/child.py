@@ -9,6 +9,7 @@ atexit handlers, coverage and thread pools of the application get their end.
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from gunicorn import proctitle
@@ -25,24 +26,44 @@ CRASHED = 255
 
 
 def live(arbiter: Arbiter, worker: Worker) -> NoReturn:
-    """Be `worker` until its end. Raises SystemExit with the code that the arbiter will read."""
+    """Be `worker` until its end. Raises SystemExit with the code that the arbiter will read.
+
+    Never anything else: another exception would be taken for the arbiter's own, and the worker
+    would go on as a second arbiter.
+    """
+    try:
+        code = _work(arbiter, worker)
+        _say_goodbye(arbiter, worker)
+    except Exception:
+        # The log may be what fails, so this does not go there.
+        traceback.print_exc()
+        code = CRASHED
+    sys.exit(code)
+
+
+def _work(arbiter: Arbiter, worker: Worker) -> int | str | None:
     try:
         _let_go(arbiter, worker)
         proctitle.set_title(f"worker [{worker.cfg.proc_name}]")
         worker.log.info("Booting worker with pid: %s", worker.pid)
         worker.cfg.post_fork(arbiter, worker)
         worker.init_process()
-        code: int | str | None = 0
     except SystemExit as ending:
-        code = ending.code
+        return ending.code
     except AppImportError as error:
         worker.log.debug("Where the application was looked for:", exc_info=True)
-        code = _failed(worker, f"The application cannot be loaded: {error}", APP_LOAD_ERROR)
+        return _failed(worker, f"The application cannot be loaded: {error}", APP_LOAD_ERROR)
     except BaseException as error:
-        text = f"Exception in worker process\n{failure.describe(error).rstrip()}"
-        code = _failed(worker, text, CRASHED if worker.tmp.booted else WORKER_BOOT_ERROR)
-    _say_goodbye(arbiter, worker)
-    sys.exit(code)
+        text = f"Exception in worker process\n{account(error)}"
+        return _failed(worker, text, CRASHED if worker.tmp.booted else WORKER_BOOT_ERROR)
+    return 0
+
+
+def account(error: BaseException) -> str:
+    """The traceback that helps: the user's part of it, or all of it when the fault is ours."""
+    if failure.from_user_code(error.__traceback__) or isinstance(error, SyntaxError):
+        return failure.describe(error).rstrip()
+    return "".join(traceback.format_exception(error)).rstrip()
 
 
 def _failed(worker: Worker, text: str, code: int) -> int:

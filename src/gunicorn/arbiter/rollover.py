@@ -1,9 +1,11 @@
 """A reload in progress: the new generation comes up while the old one serves.
 
-begin       read the configuration, open what it adds, start the workers of a new generation
-advance     for each new worker that has booted, retire one old worker
-finish      all have booted: what only the old generation needs is let go
-call off    none has booted and one died: back to the old configuration and generation
+    begin       read the configuration, open what it adds, start the workers of a new generation
+    advance     for each new worker that has booted, retire one old worker
+    finish      all have booted: what only the old generation needs is let go
+    call off    none has booted and one died: back to the old configuration and generation
+
+Requests to reload that come meanwhile fold into one more passage after this.
 """
 
 from __future__ import annotations
