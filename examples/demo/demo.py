@@ -125,7 +125,7 @@ def stream(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 def upload(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     if environ["REQUEST_METHOD"] not in ("POST", "PUT"):
-        host = html.escape(environ.get("HTTP_HOST", environ["SERVER_NAME"]))
+        host = html.escape(environ.get("HTTP_HOST") or environ["SERVER_NAME"])
         url = f"{environ['wsgi.url_scheme']}://{host}/upload"
         return page(start_response, "200 OK", FORM.format(url=url))
     digest, size = hashlib.sha256(), 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gunicorn.config import Config
 from tests.deploy.places import ROOT
 
 DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
@@ -40,3 +41,18 @@ def test_the_script_of_ci_is_sound() -> None:
 )
 def test_files_to_deploy_with_are_described(name: str) -> None:
     assert f"deploy/{name}" in (ROOT / "docs" / "deploy.md").read_text()
+
+
+def test_every_setting_that_is_not_supported_is_listed() -> None:
+    text = (ROOT / "docs" / "differences.md").read_text().partition("## Not supported yet")[2]
+    named = re.findall(r"`([a-z0-9_]+\*?)`", text)
+    settings = Config().settings.values()
+    unsupported = {each.name for each in settings if not each.declaration.supported}
+    listed = {
+        name
+        for name in Config().settings
+        if any(name == one or (one[-1] == "*" and name.startswith(one[:-1])) for one in named)
+    }
+    assert unsupported <= listed
+    # Named in the list for what else they tell, and supported.
+    assert listed - unsupported <= {"threads", "http_parser"}
