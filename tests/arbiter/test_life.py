@@ -330,3 +330,35 @@ def test_max_requests_like_exit_is_replaced_quietly(serve: Serve) -> None:
         assert server.get("/").text == "last"
     assert "ERROR" not in server.log()
     server.wait_for("Booting worker", count=6)
+
+
+FAULTY = """\
+def when_ready(server):
+    calls = []
+    real = server.workforce.end_silent
+    def faulty():
+        calls.append(None)
+        if len(calls) <= TIMES:
+            raise RuntimeError("a fault of the arbiter")
+        real()
+    server.workforce.end_silent = faulty
+"""
+
+
+def test_a_fault_in_the_loop_is_logged_and_survived(serve: Serve) -> None:
+    server = serve(files={"gunicorn.conf.py": FAULTY.replace("TIMES", "2")})
+    server.wait_for(r"\[ERROR\] Error in the arbiter, which goes on", count=2)
+    server.wait_for("RuntimeError: a fault of the arbiter", count=2)
+    assert server.get("/").status == 200
+    server.send_signal(signal.SIGTTIN)
+    server.wait_workers(3)
+    assert server.stop() == 0
+
+
+def test_an_arbiter_that_cannot_go_on_leaves_no_orphans(serve: Serve, tmp_path: Path) -> None:
+    conf = FAULTY.replace("TIMES", "1000")
+    server = serve("--pid", "pid", files={"gunicorn.conf.py": conf})
+    assert server.wait() == 255
+    server.wait_for("Unhandled exception in the arbiter")
+    server.assert_nothing_left()
+    assert not (tmp_path / "pid").exists()
