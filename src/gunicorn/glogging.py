@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 from gunicorn.logs import access as access_format
 from gunicorn.logs.access import SafeAtoms
 from gunicorn.logs.configure import configure
-from gunicorn.logs.handlers import LineHandler, open_log
+from gunicorn.logs.handlers import LineHandler, descriptor, is_file, open_log
 
 __all__ = ["Logger", "SafeAtoms"]
 
@@ -86,6 +86,8 @@ class Logger:
         self._add_error_handler()
         self._add_access_handler()
         self._add_syslog_handlers()
+        for handler in self._handlers:
+            self._give_to_workers(handler)
         if cfg.capture_output:
             self._capture_output()
 
@@ -152,12 +154,15 @@ class Logger:
         handler.setFormatter(formatter)
         logger.addHandler(handler)
         self._handlers.append(handler)
-        self._give_to_workers(handler)
 
     def _give_to_workers(self, handler: logging.Handler) -> None:
         """A file opened by root belongs to the user the workers become, who must reopen it."""
-        if isinstance(handler, LineHandler) and os.geteuid() == 0 and self.cfg.uid != 0:
-            handler.chown(self.cfg.uid, self.cfg.gid)
+        stream = getattr(handler, "stream", None)
+        if stream is None or os.geteuid() != 0 or self.cfg.uid == 0:
+            return
+        fd = descriptor(stream)
+        if fd > 2 and is_file(fd):
+            os.fchown(fd, self.cfg.uid, self.cfg.gid)
 
     def _capture_output(self) -> None:
         """Put the file of errorlog under stdout and stderr of this process and its children."""
@@ -293,9 +298,10 @@ class Logger:
             try:
                 if isinstance(handler, LineHandler):
                     handler.reopen()
-                    self._give_to_workers(handler)
-                else:
+                elif handler.stream is not None and is_file(handler.stream.fileno()):
                     _reopen(handler)
+                if handler in self._handlers:
+                    self._give_to_workers(handler)
             except OSError as error:
                 self.error("A log file could not be reopened, the old one stays in use: %s", error)
         if self.cfg.capture_output:
@@ -304,9 +310,9 @@ class Logger:
     def close_on_exec(self) -> None:
         """Keep log files from programs that this process starts."""
         for handler in _file_handlers():
-            stream = handler.stream
-            if stream is not None and stream.fileno() > 2:
-                os.set_inheritable(stream.fileno(), False)
+            fd = descriptor(handler.stream)
+            if fd > 2:
+                os.set_inheritable(fd, False)
 
 
 def _at_caller(kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -331,8 +337,9 @@ def _reopen(handler: logging.FileHandler) -> None:
     """Reopen a handler of the standard library, which belongs to a logging configuration."""
     handler.acquire()
     try:
-        if handler.stream is not None:
-            handler.stream.close()
-            handler.stream = handler._open()
+        opened, replaced = handler._open(), handler.stream
+        handler.stream = opened
+        if replaced is not None:
+            replaced.close()
     finally:
         handler.release()

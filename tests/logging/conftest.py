@@ -44,6 +44,17 @@ class Served:
         self.seconds = 1.234567
 
 
+class Listener(logging.Handler):
+    """A handler that keeps the records it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 @pytest.fixture
 def served() -> Served:
     return Served()

@@ -12,7 +12,7 @@ import pytest
 
 from gunicorn.glogging import Logger
 from gunicorn.logs.handlers import LineHandler
-from tests.logging.conftest import Served
+from tests.logging.conftest import Listener, Served
 
 MakeLogger = Callable[..., Logger]
 
@@ -55,7 +55,7 @@ def test_a_broken_pipe_is_survived() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "w") as stream:
-        handler = LineHandler(stream=stream)
+        handler = LineHandler(target=stream)
         handler.emit(record("nobody listens"))
         assert handler.lost == 1
         assert "Broken pipe" in handler.reason
@@ -66,7 +66,7 @@ def test_a_full_pipe_that_does_not_block_is_waited_for_only_briefly() -> None:
     os.set_blocking(writer, False)
     with open(reader, "rb"), open(writer, "w") as stream:
         fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-        handler = LineHandler(stream=stream)
+        handler = LineHandler(target=stream)
         for _ in range(50):
             if handler.lost:
                 break
@@ -144,6 +144,30 @@ def test_a_file_that_cannot_be_reopened_stays_in_use(
     text = (tmp_path / "moved" / "e.log").read_text()
     assert "could not be reopened" in text
     assert "still here" in text
+
+
+def test_what_is_no_file_is_left_alone(make_logger: MakeLogger) -> None:
+    """Opening a pipe again would wait for its reader."""
+    logger = make_logger(errorlog="/dev/null")
+    (handler,) = logger.error_log.handlers
+    assert isinstance(handler, LineHandler)
+    handler.path = "/dev/null/gone"
+    listener = Listener()
+    logger.error_log.addHandler(listener)
+    logger.reopen_files()
+    assert listener.records == []
+
+
+def test_the_stream_of_a_handler_never_fails(tmp_path: Path) -> None:
+    handler = LineHandler(str(tmp_path / "x.log"))
+    print("for wsgi.errors", file=handler.stream, flush=True)
+    assert handler.stream.fileno() == handler.fd
+    handler.close()
+    handler.stream.write("too late\n")
+    assert handler.lost == 1
+    assert (tmp_path / "x.log").read_text() == "for wsgi.errors\n"
+    with pytest.raises(OSError, match="fileno"):
+        handler.stream.fileno()
 
 
 def test_log_files_are_not_inherited(make_logger: MakeLogger, tmp_path: Path) -> None:

@@ -17,20 +17,9 @@ import pytest
 from gunicorn.errors import ConfigError
 from gunicorn.glogging import Logger
 from gunicorn.logs.handlers import LineHandler
-from tests.logging.conftest import Served
+from tests.logging.conftest import Listener, Served
 
 MakeLogger = Callable[..., Logger]
-
-
-class Listener(logging.Handler):
-    """A handler that keeps the records it gets."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
 
 
 def write(logger: Logger, served: Served) -> None:

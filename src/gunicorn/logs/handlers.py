@@ -9,45 +9,72 @@ descriptor number, so writers in other threads need no lock.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import select
+import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gunicorn.errors import ConfigError
 
-if TYPE_CHECKING:
-    TextHandler = logging.StreamHandler[TextIO]
-else:
-    TextHandler = logging.StreamHandler  # Python 3.10 cannot subscript it
-
 #: How long a line may wait for a non-blocking pipe that is full, in milliseconds.
 FULL_PIPE_WAIT = 100
 
 
-class LineHandler(TextHandler):
+class LogStream(io.TextIOBase):
+    """A handler as a text stream: what is written to it goes into the log, and never fails.
+
+    For `wsgi.errors`, and for those who take the stream of a handler.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self, handler: LineHandler) -> None:
+        super().__init__()
+        self.handler = handler
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.handler.write(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def fileno(self) -> int:
+        """The descriptor; OSError (io.UnsupportedOperation) when there is none."""
+        return self.handler.fd if self.handler.fd >= 0 else super().fileno()
+
+
+if TYPE_CHECKING:
+    Handler = logging.StreamHandler[LogStream]
+else:
+    Handler = logging.StreamHandler  # Python 3.10 cannot subscript it
+
+
+class LineHandler(Handler):
     """Writes each record as one line to a descriptor.
 
-    `path` names a file to append to; without it `stream` (stdout or stderr) is used and never
+    `path` names a file to append to; without it `target` (stdout or stderr) is used and never
     closed. `report` is called with a message when lines that were lost must be made known
-    elsewhere; without it the message goes into this log itself.
+    elsewhere; without it the message goes into this log itself. OSError when the file cannot be
+    opened.
     """
 
     def __init__(
         self,
         path: str | None = None,
-        stream: TextIO | None = None,
+        target: TextIO | None = None,
         report: Callable[[str], None] | None = None,
     ) -> None:
         self.path = path
+        self.target = target
         self.report = report
         self.lost = 0
         self.reason = ""
-        if path is not None:
-            stream = open(path, "a", encoding="utf-8")  # noqa: SIM115 - lives as long as the handler
-        super().__init__(stream)
-        self.fd = descriptor(self.stream)
+        self.fd = open_to_append(path) if path is not None else descriptor(target)
+        super().__init__(LogStream(self))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -62,8 +89,7 @@ class LineHandler(TextHandler):
         """Write `line`, which ends with its newline. Never raises OSError."""
         try:
             if self.fd < 0:
-                self.stream.write(line.decode())
-                self.stream.flush()
+                self._write_text(line.decode())
             elif os.write(self.fd, line) != len(line):
                 # A line cut short would run into the next one.
                 os.write(self.fd, b"\n")
@@ -74,6 +100,13 @@ class LineHandler(TextHandler):
         else:
             if self.lost:
                 self._report_losses()
+
+    def _write_text(self, text: str) -> None:
+        """Write to a standard stream that has been replaced by one without a descriptor."""
+        if self.target is None:
+            raise ValueError("the log is closed")
+        self.target.write(text)
+        self.target.flush()
 
     def _write_when_ready(self, line: bytes, error: OSError) -> None:
         """Give a full non-blocking pipe a moment, then let the line go."""
@@ -102,26 +135,29 @@ class LineHandler(TextHandler):
         return repr(self.path) if self.path is not None else "on standard output"
 
     def reopen(self) -> None:
-        """Open the file of that name anew, after it was moved away. OSError: the old one stays."""
-        if self.path is None:
+        """Open the file of that name anew, after it was moved away. OSError: the old one stays.
+
+        What is no file (/dev/stdout, a pipe) is not moved away, and opening it might wait.
+        """
+        if self.path is None or not is_file(self.fd):
             return
-        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        fd = open_to_append(self.path)
         try:
             os.dup2(fd, self.fd, inheritable=False)
         finally:
             os.close(fd)
 
-    def chown(self, uid: int, gid: int) -> None:
-        """Give the file to the user the workers run as, so that they can reopen it."""
-        if self.path is not None:
-            os.fchown(self.fd, uid, gid)
-
     def close(self) -> None:
-        if self.path is not None and not self.stream.closed:
-            self.stream.close()
+        if self.path is not None and self.fd >= 0:
+            os.close(self.fd)
             # The number may soon mean another file: nothing more is to be written to it.
             self.fd = -1
         super().close()
+
+
+def open_to_append(path: str) -> int:
+    """A descriptor of the file `path`, made if need be; each write goes to its end."""
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
 
 def descriptor(stream: Any) -> int:
@@ -132,13 +168,18 @@ def descriptor(stream: Any) -> int:
         return -1
 
 
+def is_file(fd: int) -> bool:
+    """Whether `fd` is a file on a disk: no device, pipe or terminal."""
+    return stat.S_ISREG(os.fstat(fd).st_mode)
+
+
 def open_log(target: str, setting: str, standard: TextIO | None) -> LineHandler:
     """A handler for the value `target` of the setting `setting`: a path, or ``-`` for `standard`.
 
     ConfigError when the file cannot be opened for appending.
     """
     if target == "-":
-        return LineHandler(stream=standard) if standard is not None else LineHandler(os.devnull)
+        return LineHandler(target=standard) if standard is not None else LineHandler(os.devnull)
     try:
         return LineHandler(target)
     except (OSError, ValueError) as error:
