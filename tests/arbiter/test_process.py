@@ -172,6 +172,25 @@ def test_the_service_manager_is_told(serve: Serve, tmp_path: Path) -> None:
         assert manager.next() == {"STOPPING": "1"}
 
 
+def test_the_service_manager_follows_an_upgrade(serve: Serve, tmp_path: Path) -> None:
+    manager = Manager(tmp_path / "notify")
+    with manager.socket:
+        server = serve(env={"NOTIFY_SOCKET": manager.path})
+        assert manager.next()["MAINPID"] == str(server.pid)
+        server.send_signal(signal.SIGUSR2)
+        new = int(server.wait_for(r"Started a new master \(pid: (\d+)\)")[1])
+        server.wait_workers(2, pid=new)
+        server.wait_for(rf"\[{new}\] \[INFO\] Using worker")
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+        assert manager.next() == {"MAINPID": str(new)}, "the old one hands over, and only then"
+        taken = manager.next()
+        assert (taken["READY"], taken["MAINPID"]) == ("1", str(new))
+        os.kill(new, signal.SIGTERM)
+        assert manager.next() == {"STOPPING": "1"}
+        server.assert_nothing_left(timeout=20)
+
+
 ACTIVATE = """\
 import os, socket, sys
 listener = socket.socket(socket.AF_UNIX) if "/" in sys.argv[1] else socket.socket()

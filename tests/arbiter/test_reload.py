@@ -188,3 +188,22 @@ def test_a_broken_reload_with_preload(serve: Serve, tmp_path: Path) -> None:
     hup(server)
     server.wait_for("Reload done")
     assert server.get("/").text == "hello"
+
+
+def test_a_retired_worker_gets_its_graceful_time_and_no_more(serve: Serve, tmp_path: Path) -> None:
+    source = (
+        "import os, time\ndef app(environ, start_response):\n"
+        "    if environ['PATH_INFO'] == '/stuck':\n"
+        "        open('began', 'w').close()\n        time.sleep(60)\n    return [b'hello']\n"
+    )
+    server = serve("-w", "1", "--graceful-timeout", "1", files={"app.py": source})
+    (old,) = server.wait_workers(1)
+    with server.connect() as client:
+        client.sendall(b"GET /stuck HTTP/1.1\r\n\r\n")
+        server.until((tmp_path / "began").exists, "a request in progress")
+        hup(server)
+        server.wait_for("Reload done")
+        assert server.get("/").text == "hello"
+        server.wait_for(f"Killing worker {old}: still busy after its graceful time")
+        server.until(lambda: old not in server.workers())
+    assert "out of memory" not in server.log()

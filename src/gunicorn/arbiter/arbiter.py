@@ -142,7 +142,7 @@ class Arbiter:
     def stop(self, *, graceful: bool, asked: bool = True) -> None:
         """End the workers and let go of everything that outlives a process."""
         self.stopping = "graceful" if graceful else "quick"
-        systemd.notify("STOPPING=1")
+        self.notify(f"MAINPID={self.upgrade.child}" if self.upgrade.child else "STOPPING=1")
         self.close_listeners()
         shutdown.end_workers(self, graceful=graceful)
         if asked:
@@ -280,7 +280,15 @@ class Arbiter:
         """Tell the service manager once the first worker can serve."""
         if not self.ready and (self.workforce.ever_booted or not self.num_workers):
             self.ready = True
-            systemd.notify(f"READY=1\nMAINPID={self.pid}\nSTATUS=Serving at {self.listeners}")
+            self.notify(f"READY=1\nMAINPID={self.pid}\nSTATUS=Serving at {self.listeners}")
+
+    def notify(self, message: str) -> None:
+        """Tell the service manager; an older arbiter, while there is one, speaks for the service.
+
+        It hands the service over by naming its successor when it ends.
+        """
+        if not self.upgrade.parent:
+            systemd.notify(message)
 
     def pause(self) -> float:
         """Seconds that the loop may sleep."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from gunicorn import proctitle, systemd
+from gunicorn import proctitle
 from gunicorn.arbiter.generation import Generation
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Rollover:
         self.old = arbiter.generation
         self.old_workers = arbiter.num_workers
         self.old_sockets = list(arbiter.listeners.sockets)
-        systemd.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        arbiter.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             self._begin()
         except BaseException:
@@ -95,7 +95,7 @@ class Rollover:
             arbiter.use(self.old.cfg)
         if arbiter.num_workers != self.old_workers:
             arbiter.num_workers = self.old_workers
-        systemd.notify("READY=1")
+        arbiter.notify("READY=1")
 
     def _finish(self) -> None:
         arbiter = self.arbiter
@@ -103,5 +103,5 @@ class Rollover:
         self.drop_old_listeners()
         arbiter.move_pidfile()
         proctitle.set_title(f"master [{arbiter.proc_name}]")
-        systemd.notify("READY=1")
+        arbiter.notify("READY=1")
         arbiter.log.info("Reload done: generation %s serves", self.new.number)

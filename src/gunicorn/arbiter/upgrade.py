@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from gunicorn import systemd
-
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
     from gunicorn.arbiter.reaper import Death
@@ -122,7 +120,8 @@ class Upgrade:
             arbiter.log.info("Master has been promoted.")
             self.parent = 0
             arbiter.move_pidfile()
-            systemd.notify(f"MAINPID={arbiter.pid}\nREADY=1")
+            # It was for the old one to say so; now it is for this one, once it can serve.
+            arbiter.ready = False
 
     def _become_new(self) -> NoReturn:
         arbiter = self.arbiter
