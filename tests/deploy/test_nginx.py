@@ -6,14 +6,13 @@ import contextlib
 import hashlib
 import http.client
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.places import DEMO, DEPLOY
+from tests.deploy.places import DEMO, DEPLOY, program
 from tests.servers import Server, free_port, until
 
 DEMO_FILES = {path.name: path.read_text() for path in DEMO.glob("*.py")}
@@ -54,8 +53,8 @@ def site(port: int, upstream: str, static: Path) -> str:
 @contextlib.contextmanager
 def nginx(prefix: Path, upstream: str) -> Iterator[int]:
     """An nginx that proxies to `upstream`; yields its port."""
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert program, "nginx is needed: apt-get install nginx"
+    executable = program("nginx")
+    assert executable, "nginx is needed: apt-get install nginx"
     static = prefix / "static"
     static.mkdir(parents=True)
     (static / "style.css").write_text("body {}")
@@ -63,7 +62,7 @@ def nginx(prefix: Path, upstream: str) -> Iterator[int]:
     (prefix / "site.conf").write_text(site(port, upstream, static))
     user = "user root;" if os.geteuid() == 0 else ""
     (prefix / "nginx.conf").write_text(WRAPPER.format(prefix=prefix, user=user))
-    command = [program, "-p", str(prefix), "-c", str(prefix / "nginx.conf")]
+    command = [executable, "-p", str(prefix), "-c", str(prefix / "nginx.conf")]
     tested = subprocess.run(
         [*command, "-t"], capture_output=True, text=True, timeout=30, check=False
     )
