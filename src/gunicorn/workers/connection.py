@@ -64,6 +64,8 @@ class Connection:
     )
 
     can_send_files = True
+    plain = True
+    """Whether the kernel may be given a response in other ways than by `send`."""
 
     def __init__(self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any) -> None:
         self.loop = loop
@@ -72,7 +74,7 @@ class Connection:
         self.peer = peer
         self.recv = sock.recv
         self.send_bytes = sock.send
-        self.outbox = Outbox()
+        self.outbox = Outbox(self.plain and loop.uses_sendfile)
         self.interest = 0
         self.state = READING
         self.fresh = True
@@ -228,7 +230,7 @@ class Connection:
             self.queue(memoryview(data)[sent:])
 
     def send_parts(self, head: bytes, body: bytes) -> None:
-        if self.outbox or not self.can_send_files:
+        if self.outbox or not self.plain:
             self.send(head)
             self.send(body)
             return

@@ -40,7 +40,6 @@ class RequestHandler:
         self.renderer = renderer
         self.cells = worker.tmp.cells
         self.keeps_alive = cfg.keepalive > 0
-        self.sends_files: bool = cfg.sendfile
         self.access = worker.log.access_writer()
         self.pre_request = self.hook("pre_request")
         self.post_request = self.hook("post_request")
@@ -120,8 +119,8 @@ class RequestHandler:
         response.finish()
 
     def send_file(self, result: FileWrapper, response: Response, started: float) -> bool:
-        """Hand a file to the kernel; the request is complete when the last byte is sent."""
-        file = result.file_range() if self.sends_files else None
+        """Hand a file to the loop; the request is complete when the last byte is sent."""
+        file = result.file_range()
         if file is None:
             return False
         request = response.request

@@ -111,6 +111,7 @@ class EventLoop:
         self.response_buffer_size = 1024 * 1024
         self.max_connections: int = cfg.worker_connections
         self.secure: bool = cfg.is_ssl
+        self.uses_sendfile: bool = cfg.sendfile
         self.accept_client: Callable[[ListenerChannel], None] = (
             self.tls_acceptor(cfg) if self.secure else self.accept_plain
         )

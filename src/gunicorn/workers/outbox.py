@@ -1,6 +1,8 @@
 """What a connection has yet to send: buffers and ranges of files, in order.
 
-Nothing is copied: a buffer that the kernel took in part stays as a view of the rest.
+Nothing is copied: a buffer that the kernel took in part stays as a view of the rest. Where the
+kernel cannot send a file (TLS, or the user wants no sendfile), it is read piece by piece, each
+when the one before has left.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from collections.abc import Callable
 
 FILE_PIECE = 0x7FFFF000
 """The most bytes that one sendfile(2) moves."""
+
+READ_PIECE = 128 * 1024
+"""Bytes of a file that are read at once where sendfile(2) cannot be used."""
 
 
 class FileRange:
@@ -31,9 +36,10 @@ class FileRange:
 class Outbox:
     """A queue of things to send."""
 
-    __slots__ = ("queue", "size")
+    __slots__ = ("queue", "size", "uses_sendfile")
 
-    def __init__(self) -> None:
+    def __init__(self, uses_sendfile: bool) -> None:
+        self.uses_sendfile = uses_sendfile
         self.queue: deque[memoryview | FileRange] = deque()
         self.size = 0
         """Bytes of memory that are queued; files do not count."""
@@ -78,17 +84,26 @@ class Outbox:
         return total
 
     def flush_file(self, descriptor: int, file: FileRange) -> int:
+        """Send or queue the next piece of the first entry; return the bytes that were sent."""
         missing = file.count - file.sent
-        sent = 0
-        if missing:
-            sent = os.sendfile(
-                descriptor, file.descriptor, file.offset + file.sent, min(missing, FILE_PIECE)
+        position = file.offset + file.sent
+        moved = sent = 0
+        piece = b""
+        if missing and self.uses_sendfile:
+            moved = sent = os.sendfile(
+                descriptor, file.descriptor, position, min(missing, FILE_PIECE)
             )
-            file.sent += sent
+        elif missing:
+            piece = os.pread(file.descriptor, min(missing, READ_PIECE), position)
+            moved = len(piece)
+        file.sent += moved
         # A file that shrank under the transfer ends it: the connection is closed by `done`.
-        if file.sent == file.count or (missing and not sent):
+        if not moved:
             self.queue.popleft()
             file.done(file.sent)
+        elif not self.uses_sendfile:
+            self.queue.appendleft(memoryview(piece))
+            self.size += moved
         return sent
 
     def clear(self) -> None:

@@ -37,7 +37,7 @@ class TLSConnection(Connection):
 
     __slots__ = ("owes_farewell", "shaken")
 
-    can_send_files = False
+    plain = False
     sock: ssl.SSLSocket
 
     def __init__(self, loop: EventLoop, sock: ssl.SSLSocket, peer: Any, server: Any) -> None:
