@@ -59,6 +59,16 @@ def test_pidfile_of_the_same_pid_is_stale(tmp_path: Path) -> None:
     assert path.read_text() == f"{os.getpid()}\n"
 
 
+def test_pidfile_of_a_zombie_is_stale(tmp_path: Path) -> None:
+    path = tmp_path / "pid"
+    child = subprocess.Popen(["true"])
+    path.write_text(f"{child.pid}\n")
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    Pidfile(str(path)).create(os.getpid())
+    assert path.read_text() == f"{os.getpid()}\n"
+    child.wait()
+
+
 def test_pidfile_moves(tmp_path: Path) -> None:
     pidfile = Pidfile(str(tmp_path / "pid.2"))
     pidfile.create(os.getpid())

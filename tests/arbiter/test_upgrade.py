@@ -121,6 +121,18 @@ def test_usr2_twice_and_from_the_child_is_refused(serve: Serve, tmp_path: Path) 
     end(server, new)
 
 
+def test_the_new_binary_takes_over_from_a_killed_one(serve: Serve, tmp_path: Path) -> None:
+    server = serve("--pid", "pid", files={"app.py": PID})
+    server.get("/")
+    new = upgrade(server, tmp_path / "pid")
+    server.process.kill()
+    server.until(lambda: pid_in(tmp_path / "pid") == new, "the promotion")
+    server.wait()
+    server.until(lambda: int(server.get("/").text) == new, "only the new one's workers")
+    end(server, new)
+    assert not (tmp_path / "pid").exists()
+
+
 def test_pre_exec_is_called_and_may_fail(serve: Serve, tmp_path: Path) -> None:
     conf = tmp_path / "gunicorn.conf.py"
     conf.write_text("def pre_exec(server):\n    raise ValueError('not today')\n")

@@ -106,4 +106,14 @@ def _runs(pid: int) -> bool:
     except PermissionError:
         # It exists, and is another user's.
         return True
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether the process has ended, and only waits for its parent to take note (proc(5))."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] == b"Z"
+    except OSError:
+        # No such file system, or gone this moment; then it counts as running a last time.
+        return False
