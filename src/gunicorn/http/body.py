@@ -29,7 +29,7 @@ CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,16}")
 CHUNK_EXT = re.compile(
     rb"(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?)*" % (TOKEN, TOKEN, QUOTED_STRING)
 )
-TRAILER_LINE = re.compile(rb"(%b):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)" % TOKEN)
+TRAILER_LINE = re.compile(rb"(%b):([^\x00-\x08\x0a-\x1f\x7f]*)" % TOKEN)
 
 MAX_CHUNK_LINE = 4096
 """Most bytes in one chunk-size line, extensions included."""
@@ -165,9 +165,9 @@ class ChunkedDecoder:
         if field is None or field[1].lower() in FORBIDDEN_TRAILERS:
             raise InvalidTrailer(excerpt(line))
         self.trailer_size += len(line)
-        if len(self.trailers) >= policy.limit_request_fields or self.trailer_size > policy.max_head:
+        if len(self.trailers) >= policy.max_fields or self.trailer_size > policy.max_head:
             raise LimitRequestHeaders("in the trailer section")
-        name, value = field[1].decode("latin-1"), field[2].rstrip(b" \t").decode("latin-1")
+        name, value = field[1].decode("latin-1"), field[2].strip(b" \t").decode("latin-1")
         self.trailers.append((name.upper(), value))
         return after
 
@@ -181,7 +181,7 @@ class ChunkedDecoder:
     ) -> tuple[bytes | None, int]:
         """The line at `position` without its CRLF, and the position after it."""
         end = data.find(b"\n", position)
-        line = data[position : end - 1] if end >= 0 else data[position:]
+        line = (data[position:end] if end >= 0 else data[position:]).removesuffix(b"\r")
         if len(line) > limit:
             raise (too_long or malformed)(f"line of more than {limit} bytes")
         carriage_return = data.find(b"\r", position, end if end >= 0 else None)
@@ -189,7 +189,7 @@ class ChunkedDecoder:
             if 0 <= carriage_return < len(data) - 1:
                 raise malformed(excerpt(line))
             return None, -1
-        if carriage_return != end - 1:
+        if carriage_return < 0 or carriage_return != end - 1:
             raise malformed(excerpt(data[position : end + 1]))
         return line, end + 1
 

@@ -20,6 +20,7 @@ from gunicorn.http.errors import (
     InvalidRequestLine,
     InvalidRequestMethod,
     InvalidRequestTarget,
+    InvalidTransferEncoding,
     LimitRequestHeaders,
     LimitRequestLine,
     ObsoleteFolding,
@@ -34,8 +35,10 @@ CONVENTIONAL_METHOD = re.compile(r"[^a-z#]{3,20}")
 FIELD_CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 VERSION = re.compile(r"HTTP/([0-9])\.([0-9])")
 TARGET = re.compile(r'[!"$-~\x80-\xff]+')
-ABSOLUTE_FORM = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?@\\]+)((?:/[^?]*)?)(?:\?(.*))?")
-LONE_LF = re.compile(rb"(?<!\r)\n|^\n")
+ABSOLUTE_FORM = re.compile(
+    r"[Hh][Tt][Tt][Pp][Ss]?://([^/?@\\:][^/?@\\]*)((?:/[^?]*)?)(?:\?(.*))?"
+)
+"""Neither userinfo nor an empty host, which are refused (RFC 9110, 4.2.1 and 4.2.4)."""
 
 CGI_NAMES = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 
@@ -51,9 +54,8 @@ def split_script_name(variables: dict[str, Any], script_name: str) -> None:
 
     A path that does not begin with `script_name` stays whole: a proxy has taken the prefix off.
     """
-    variables["SCRIPT_NAME"] = script_name
     path: str = variables["PATH_INFO"]
-    prefix = script_name.rstrip("/")
+    prefix = variables["SCRIPT_NAME"] = script_name.rstrip("/")
     if path == prefix or path.startswith(prefix + "/"):
         variables["PATH_INFO"] = path[len(prefix) :]
 
@@ -81,9 +83,6 @@ def read_head(data: bytes, policy: Policy, trusted: bool) -> Head:
     line_end = data.index(b"\n") + 1
     head = check_request_line(data[:line_end], policy)
     read_fields(head, data[line_end:], policy, trusted)
-    if head.host is not None:
-        if "HTTP_HOST" in head.fields or head.version < (1, 1):
-            head.fields["HTTP_HOST"] = head.host
     return head
 
 
@@ -92,6 +91,7 @@ def read_head(data: bytes, policy: Policy, trusted: bool) -> Head:
 
 def check_request_line(line: bytes, policy: Policy) -> Head:
     """method SP request-target SP HTTP-version CRLF."""
+    check_beginning(line[:1])
     if line[-2:] != b"\r\n" or b"\r" in line[:-2]:
         raise BareLineBreak(excerpt(line))
     if 0 < policy.limit_request_line < len(line) - 2:
@@ -102,6 +102,12 @@ def check_request_line(line: bytes, policy: Policy) -> Head:
     method = read_method(parts[0], policy)
     version = read_version(parts[2], policy)
     return read_target(method, parts[1], version)
+
+
+def check_beginning(first: bytes | bytearray) -> None:
+    """No request line begins like this: TLS on a plain port, say, or a misplaced body."""
+    if first and first not in b"\r\n" and not TOKEN.fullmatch(first.decode("latin-1")):
+        raise InvalidRequestLine(f"it begins with {excerpt(first)}")
 
 
 def read_method(method: str, policy: Policy) -> str:
@@ -146,14 +152,16 @@ def read_target(method: str, target: str, version: tuple[int, int]) -> Head:
 
 
 def read_fields(head: Head, block: bytes, policy: Policy, trusted: bool) -> None:
-    lines = unfold(split_lines(block), policy)
-    if len(lines) > policy.limit_request_fields:
-        raise LimitRequestHeaders(f"{len(lines)} fields, more than {policy.limit_request_fields}")
-    for line in lines:
-        if 0 < policy.limit_request_field_size < len(line):
+    fields = group_lines(split_lines(block), policy)
+    if len(fields) > policy.max_fields:
+        raise LimitRequestHeaders(f"{len(fields)} fields, more than {policy.max_fields}")
+    for lines in fields:
+        size = sum(map(len, lines)) + 2 * (len(lines) - 1)
+        if 0 < policy.limit_request_field_size < size:
             raise LimitRequestHeaders(
-                f"a field of {len(line)} bytes, more than {policy.limit_request_field_size}"
+                f"a field of {size} bytes, more than {policy.limit_request_field_size}"
             )
+        line = lines[0] if len(lines) == 1 else unfold(lines)
         name, value = read_field(line, policy)
         add_field(head, name, value, policy, trusted)
 
@@ -167,19 +175,24 @@ def split_lines(block: bytes) -> list[str]:
     return [line[:-1].decode("latin-1") for line in lines]
 
 
-def unfold(lines: list[str], policy: Policy) -> list[str]:
-    """obs-fold (RFC 9112, 5.2): refused, or replaced by one space where it is permitted."""
-    unfolded: list[str] = []
+def group_lines(lines: list[str], policy: Policy) -> list[list[str]]:
+    """The lines of each field: one, or more where obs-fold (RFC 9112, 5.2) is permitted."""
+    fields: list[list[str]] = []
     for line in lines:
         if not line.startswith((" ", "\t")):
-            unfolded.append(line)
-        elif unfolded and policy.permit_obsolete_folding:
-            unfolded[-1] = unfolded[-1].rstrip(" \t") + " " + line.strip(" \t")
-        elif unfolded:
+            fields.append([line])
+        elif fields and policy.permit_obsolete_folding:
+            fields[-1].append(line)
+        elif fields:
             raise ObsoleteFolding(excerpt(line))
         else:
             raise InvalidHeader(f"white space before the first field: {excerpt(line)}")
-    return unfolded
+    return fields
+
+
+def unfold(lines: list[str]) -> str:
+    """Each obs-fold replaced by a space (RFC 9112, 5.2)."""
+    return " ".join([lines[0].rstrip(" \t"), *(line.strip(" \t") for line in lines[1:])])
 
 
 def read_field(line: str, policy: Policy) -> tuple[str, str]:
@@ -208,6 +221,9 @@ def add_field(head: Head, name: str, value: str, policy: Policy, trusted: bool) 
             raise InvalidHeaderName(f"underscore in {excerpt(name)}")
     head.lines.append((upper, value))
     variable = meta_variable(name)
+    if variable == "HTTP_TRANSFER_ENCODING" and "_" in name:
+        # No setting lets another name than the one that everybody knows frame a message.
+        raise InvalidTransferEncoding(excerpt(name))
     if forwarder and upper == "SCRIPT_NAME":
         if head.script_name is not None:
             raise InvalidHeader("repeated SCRIPT_NAME")
@@ -226,24 +242,104 @@ def add_field(head: Head, name: str, value: str, policy: Policy, trusted: bool) 
 # A head that is still arriving
 
 
-def check_partial(data: bytes, start: int, policy: Policy) -> None:
-    """Refuse what can no longer become a valid head, so that nobody waits for the rest of it."""
-    size = len(data) - start
-    line_end = data.find(b"\n", start)
-    if line_end < 0:
-        if 0 < policy.limit_request_line < size - 1 or size > policy.max_head:
-            raise LimitRequestLine(f"more than {policy.limit_request_line} bytes")
-        first = data[start : start + 1].decode("latin-1")
-        if first and not TOKEN.fullmatch(first) and data[start:] != b"\r":
-            raise InvalidRequestLine(excerpt(data[start : start + 40]))
-        return
-    check_request_line(data[start : line_end + 1], policy)
-    if LONE_LF.search(data, line_end + 1):
-        raise BareLineBreak(excerpt(data[line_end + 1 : line_end + 80]))
-    if size > policy.max_head or data.count(b"\n", line_end + 1) > max(
-        policy.limit_request_fields * (2 if policy.permit_obsolete_folding else 1), 1
+def refuse_empty_line(data: bytes | bytearray, start: int) -> None:
+    """One empty line is tolerated before a request line (RFC 9112, 2.2), not a second."""
+    if data.startswith(b"\n", start) or (
+        data.startswith(b"\r", start) and len(data) > start + 1 and data[start + 1] != 10
     ):
-        raise LimitRequestHeaders("before their end was seen")
-    last_line = len(data) - max(data.rfind(b"\n"), start) - 1
-    if 0 < policy.limit_request_field_size < last_line - 1:
-        raise LimitRequestHeaders(f"a field of more than {policy.limit_request_field_size} bytes")
+        raise BareLineBreak(excerpt(data[start : start + 80]))
+    if data.startswith(b"\r\n", start):
+        raise InvalidRequestLine("more than one empty line before it")
+
+
+class PartialHead:
+    """A head that comes in pieces.
+
+    What can no longer become a valid head is refused at once, so that nobody waits for the rest of
+    it. Every byte is looked at once, however small the pieces are.
+    """
+
+    __slots__ = ("data", "field_start", "fields", "line_start", "policy", "seen")
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.data = bytearray()
+        self.seen = 0
+        """Bytes that have been looked at."""
+        self.line_start = 0
+        self.fields = -1
+        """Whole lines, continuation lines not counted; -1 before the request line."""
+        self.field_start = 0
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing but an empty line has come."""
+        return self.data == b"\r\n"
+
+    def receive(self, data: bytes) -> bool:
+        """Take more of the head; whether it is whole now. Raises the `HTTPError` of the rule."""
+        collected = self.data
+        collected += data
+        while True:
+            end = collected.find(b"\n", self.seen)
+            if end < 0:
+                break
+            self.check_line_break(end)
+            if self.end_line(end + 1):
+                return True
+        if self.seen < len(collected):
+            self.check_line_break(len(collected) - 1)
+            self.seen = len(collected)
+        self.check_rest()
+        return False
+
+    def check_line_break(self, end: int) -> None:
+        """No CR but before the LF at `end`, where the line may end or go on."""
+        start = max(self.line_start, self.seen - 1)
+        carriage_return = self.data.find(b"\r", start, end + 1)
+        if self.data[end] == 10:
+            fine = carriage_return == end - 1 and end > self.line_start
+        else:
+            fine = carriage_return < 0 or carriage_return == end
+        if not fine:
+            raise BareLineBreak(excerpt(self.data[self.line_start : end + 1]))
+
+    def end_line(self, after: int) -> bool:
+        """A line ends before `after`; whether it is the one that ends the head."""
+        start, self.line_start, self.seen = self.line_start, after, after
+        if self.fields < 0:
+            if after - start == 2:
+                if start:
+                    refuse_empty_line(self.data, start)
+                return False
+            check_request_line(bytes(self.data[start:after]), self.policy)
+            self.fields = 0
+            self.field_start = after
+            return False
+        if after - start == 2:
+            return True
+        if self.data[start] not in b" \t":
+            self.fields += 1
+            self.field_start = start
+        return False
+
+    def check_rest(self) -> None:
+        """What has come so far is within the limits."""
+        policy = self.policy
+        data = self.data
+        rest = len(data) - self.line_start
+        if self.fields < 0:
+            check_beginning(data[self.line_start : self.line_start + 1])
+            if 0 < policy.limit_request_line < rest - 1 or rest > policy.max_head:
+                raise LimitRequestLine(f"more than {policy.limit_request_line or rest} bytes")
+            return
+        if self.fields > policy.max_fields or len(data) > policy.max_head + 2:
+            raise LimitRequestHeaders("before their end was seen")
+        # The line at hand may be a field of its own or go on with the one before it.
+        start = self.line_start
+        if data[start : start + 1] in (bytearray(b" "), bytearray(b"\t")):
+            start = self.field_start
+        if 0 < policy.limit_request_field_size < len(data) - start - 1:
+            raise LimitRequestHeaders(
+                f"a field of more than {policy.limit_request_field_size} bytes"
+            )

@@ -16,18 +16,16 @@ from __future__ import annotations
 from typing import Any
 
 from gunicorn.http.body import Body, ChunkedDecoder, LengthDecoder
-from gunicorn.http.errors import ForbiddenProxyRequest
+from gunicorn.http.careful import PartialHead
+from gunicorn.http.errors import ForbiddenProxyRequest, IncompleteBody
 from gunicorn.http.head import HeadParser
 from gunicorn.http.policy import Policy
-from gunicorn.http.proxy import DIRECT, announced_version, read_proxy_header
+from gunicorn.http.proxy import DIRECT, announced_version, is_announced, read_proxy_header
 from gunicorn.http.request import Request
 
 PROXY, HEAD, BODY, BUSY, REFUSED = range(5)
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-CHECK_EVERY = 4096
-"""Bytes after which an unfinished head is looked at again though no line of it ended."""
 
 
 class HTTPConnection:
@@ -58,13 +56,17 @@ class HTTPConnection:
         self.state = HEAD if policy.proxy_protocol == "off" else PROXY
         self.buffer = b""
         """What came after the current request: the beginning of the next."""
-        self.partial: bytearray | None = None
+        self.partial: PartialHead | None = None
         """A head that is not whole yet."""
         self.request: Request | None = None
         self.awaiting_continue = False
 
     def receive(self, data: bytes) -> Request | None:
-        """Take bytes from the client; return the request they complete, if any."""
+        """Take bytes from the client; return the request they complete, if any.
+
+        While the connection is busy nothing bounds what is kept but the caller, who does well not
+        to read from the client then.
+        """
         state = self.state
         if state == HEAD:
             if self.partial is not None:
@@ -75,12 +77,17 @@ class HTTPConnection:
         if state == PROXY:
             return self.read_proxy(data)
         if state == BUSY:
-            self.buffer += data
+            if self.unread_body:
+                self.receive_body(data)
+            else:
+                self.buffer += data
         return None
 
     def next_request(self) -> Request | None:
         """The response is sent: go on to what has already arrived of the next request."""
         self.request = None
+        if self.state == REFUSED:
+            return None
         self.state = HEAD
         data = self.buffer
         if data:
@@ -90,16 +97,16 @@ class HTTPConnection:
 
     @property
     def idle(self) -> bool:
-        """Between requests, with not a byte of the next one here."""
-        return self.partial is None and (
-            self.state == HEAD or (self.state == PROXY and not self.buffer)
-        )
+        """Between requests, with not a byte of the next one here but perhaps an empty line."""
+        if self.partial is not None:
+            return self.partial.is_blank
+        return self.state == HEAD or (self.state == PROXY and not self.buffer)
 
     @property
     def unread_body(self) -> bool:
-        """Whether the current request has body bytes that nobody has received."""
+        """Whether the current request has body bytes that nobody has received, or ever will."""
         body = self.request.body if self.request is not None else None
-        return body is not None and not body.complete
+        return body is not None and (not body.complete or self.state == REFUSED)
 
     # Each reader takes bytes in its state and returns the request that they complete.
 
@@ -110,7 +117,8 @@ class HTTPConnection:
             self.state = REFUSED
             raise
         if request is None:
-            self.partial = bytearray(data)
+            self.partial = PartialHead(self.policy)
+            self.partial.receive(data)
             return None
         request.peer_addr = self.peer_addr
         self.request = request
@@ -123,15 +131,18 @@ class HTTPConnection:
         return request
 
     def receive_partial(self, data: bytes) -> Request | None:
-        """Collect a head that comes in pieces; look at it when a line of it may have ended."""
+        """Collect a head that comes in pieces, and read it when it is whole."""
         partial = self.partial
         assert partial is not None
-        before = len(partial)
-        partial += data
-        if b"\n" in data or before // CHECK_EVERY != len(partial) // CHECK_EVERY or before < 16:
-            self.partial = None
-            return self.read_head(bytes(partial))
-        return None
+        try:
+            whole = partial.receive(data)
+        except BaseException:
+            self.state = REFUSED
+            raise
+        if not whole:
+            return None
+        self.partial = None
+        return self.read_head(bytes(partial.data))
 
     def begin_body(self, request: Request, rest: bytes) -> Request | None:
         policy = self.policy
@@ -155,7 +166,12 @@ class HTTPConnection:
         return None
 
     def receive_body(self, data: bytes) -> None:
-        """Take bytes while the current request's body is being read by an application."""
+        """Take bytes while the current request's body is being read by an application.
+
+        Raises the `HTTPError` of the rule that they break, and `IncompleteBody` ever after.
+        """
+        if self.state == REFUSED:
+            raise IncompleteBody("what came of it broke a rule")
         assert self.request is not None
         body = self.request.body
         assert body is not None
@@ -173,7 +189,8 @@ class HTTPConnection:
         """The PROXY header, if there is one, then the first request."""
         data = self.buffer + data
         version = announced_version(data, self.policy.proxy_protocol)
-        if version and self.peer_addr not in self.policy.proxy_allow:
+        announced = version and is_announced(data, version)
+        if announced and self.peer_addr not in self.policy.proxy_allow:
             self.state = REFUSED
             raise ForbiddenProxyRequest(self.variables["REMOTE_ADDR"])
         try:

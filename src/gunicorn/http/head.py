@@ -42,7 +42,10 @@ PATH = r'/[!"$->@-~\x80-\xff]*'
 QUERY = r'[!"$-~\x80-\xff]*'
 REQUEST_LINE = re.compile(rf"({METHOD}) (({PATH})(?:\?({QUERY}))?) HTTP/1\.([01])\r\n")
 
-FIELD_LINE = re.compile(rf"^({TOKEN}):[ \t]*({FIELD_CONTENT})\r\n", re.MULTILINE)
+# A value begins with something else than a blank: blanks that could belong to either side of the
+# border would be tried on both, which takes quadratic time.
+FIELD_VALUE = rf"(?:[^\x00-\x20\x7f]{FIELD_CONTENT})?"
+FIELD_LINE = re.compile(rf"^({TOKEN}):[ \t]*({FIELD_VALUE})\r\n", re.MULTILINE)
 
 # RFC 3986, 3.2.2 and 3.2.3
 HOST = re.compile(
@@ -55,6 +58,11 @@ CONTENT_LENGTH = re.compile(r"[0-9]{1,18}")
 
 MAX_NAMES = 1024
 MAX_HOSTS = 256
+
+
+def percent_decode(path: str) -> str:
+    """`path` with its percent-encoded octets decoded; a character stands for an octet."""
+    return unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
 
 
 class FieldNames(dict[str, str]):
@@ -81,7 +89,7 @@ class HeadParser:
         self.names = FieldNames()
         self.hosts: set[str] = set()
         self.script_name = policy.script_name
-        self.max_fields = policy.limit_request_fields
+        self.max_fields = policy.max_fields
         # A head shorter than every limit needs no measuring of its lines.
         self.surely_within = min(
             policy.limit_request_line or policy.max_head,
@@ -132,7 +140,7 @@ class HeadParser:
         variables["RAW_URI"] = target
         variables["QUERY_STRING"] = query or ""
         if "%" in path:
-            path = unquote_to_bytes(path).decode("latin-1")
+            path = percent_decode(path)
         variables["PATH_INFO"] = path
         if self.script_name:
             careful.split_script_name(variables, self.script_name)
@@ -151,13 +159,12 @@ class HeadParser:
         """A head that is not whole yet, or comes after an empty line (RFC 9112, 2.2)."""
         if data.startswith(b"\r\n", start):
             start += 2
-            if data.startswith((b"\r", b"\n"), start):
-                careful.check_request_line(data[start : start + 2], self.policy)
+            careful.refuse_empty_line(data, start)
             if len(data) > start:
                 return self.parse(data, start, variables, trusted)
             return None
         if data.find(b"\r\n\r\n", start) < 0:
-            careful.check_partial(data, start, self.policy)
+            careful.PartialHead(self.policy).receive(data[start:])
             return None
         careful.check_request_line(data[start : data.index(b"\n", start) + 1], self.policy)
         return None
@@ -168,11 +175,15 @@ class HeadParser:
         """Read an unconventional head line by line."""
         head = careful.read_head(data[start : end + 2], self.policy, trusted)
         fields = head.fields
+        if head.host is not None:
+            # The target's authority replaces Host, which has to be there and valid all the same.
+            self.check_host(fields.get("HTTP_HOST"), head.version)
+            fields["HTTP_HOST"] = head.host
         variables.update(fields)
         variables["REQUEST_METHOD"] = head.method
         variables["RAW_URI"] = head.target
         variables["QUERY_STRING"] = head.query
-        variables["PATH_INFO"] = unquote_to_bytes(head.path).decode("latin-1")
+        variables["PATH_INFO"] = percent_decode(head.path)
         variables["SERVER_PROTOCOL"] = f"HTTP/{head.version[0]}.{head.version[1]}"
         request = Request(head.method, head.target, variables, "", end + 4)
         request.version = head.version

@@ -14,6 +14,9 @@ from typing import Literal
 UNLIMITED_HEAD = 16 * 1024 * 1024
 """Bound, in bytes, on a request head where the user's limits set none: no buffer is without one."""
 
+UNLIMITED_FIELDS = 32768
+"""Bound on the number of fields where the user's limit sets none."""
+
 
 class TrustedPeers:
     """The peers whose word about their clients is believed: addresses, networks or `*` for all.
@@ -72,9 +75,14 @@ class Policy:
     proxy_allow: TrustedPeers = field(default_factory=lambda: TrustedPeers(()))
 
     @property
+    def max_fields(self) -> int:
+        """The most fields that a head, or a trailer section, may have."""
+        return self.limit_request_fields or UNLIMITED_FIELDS
+
+    @property
     def max_head(self) -> int:
         """The most bytes that a request head within the limits can have."""
         if not (self.limit_request_line and self.limit_request_field_size):
             return UNLIMITED_HEAD
-        fields = self.limit_request_fields * (self.limit_request_field_size + 2)
+        fields = self.max_fields * (self.limit_request_field_size + 2)
         return min(self.limit_request_line + fields + 4, UNLIMITED_HEAD)

@@ -24,7 +24,7 @@ MAX_HEADER_V2 = 16 + 4096
 
 LINE_V1 = re.compile(
     rb"PROXY (?:(UNKNOWN)(?: [^\r\n]*)?|(TCP4|TCP6) ([0-9a-fA-F.:]+) ([0-9a-fA-F.:]+)"
-    rb" ([0-9]{1,5}) ([0-9]{1,5}))\r\n"
+    rb" (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4}))\r\n"
 )
 
 
@@ -48,13 +48,19 @@ DIRECT = ProxyInfo("", None, None, None, None, 0)
 def announced_version(data: bytes, mode: str) -> int:
     """1 or 2 when `data` begins, as far as it goes, like a header of that version; 0 otherwise.
 
-    `mode` is `v1`, `v2` or `auto` (either).
+    `mode` is `v1`, `v2` or `auto` (either). A request may begin like a header for a few bytes: see
+    `is_announced`.
     """
     if mode in ("v2", "auto") and SIGNATURE_V2.startswith(data[: len(SIGNATURE_V2)]):
         return 2
     if mode in ("v1", "auto") and PREFIX_V1.startswith(data[: len(PREFIX_V1)]):
         return 1
     return 0
+
+
+def is_announced(data: bytes, version: int) -> bool:
+    """Whether `data` is long enough to tell a header of `version` from a request."""
+    return len(data) >= len(PREFIX_V1 if version == 1 else SIGNATURE_V2)
 
 
 def read_proxy_header(data: bytes, version: int) -> ProxyInfo | None:

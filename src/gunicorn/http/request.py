@@ -12,7 +12,8 @@ from typing import Any
 
 from gunicorn.http.body import Body
 
-FIELD_LINE = re.compile(r"([^:]*):[ \t]*(.*?)[ \t]*\r\n")
+FIELD_LINE = re.compile(r"([^:]*):[ \t]*(.*)\r\n")
+"""A field line that has been recognised already, without blanks behind its value."""
 
 
 class Request:
@@ -59,11 +60,12 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path as it was sent, percent-encoding untouched."""
-        target = self.uri
-        if not target.startswith("/"):
-            target = "/" + target.partition("://")[2].partition("/")[2]
-        return target.partition("?")[0]
+        """The path as it was sent, percent-encoding untouched; empty for the target `*`."""
+        target = self.uri.partition("?")[0]
+        if target.startswith("/"):
+            return target
+        _, scheme_end, rest = target.partition("://")
+        return "/" + rest.partition("/")[2] if scheme_end else ""
 
     @property
     def query(self) -> str:

@@ -141,7 +141,8 @@ class ResponseRenderer:
                     length = self.read_length(value, length)
                     continue
                 if kind == CONNECTION:
-                    close = close or "close" in value.lower()
+                    options = value.lower().split(",")
+                    close = close or "close" in [option.strip(" \t") for option in options]
                     if not upgrade:
                         continue
                 elif kind == HOP_BY_HOP or (kind == UPGRADE and not upgrade):
@@ -186,10 +187,11 @@ class ResponseRenderer:
         delimiting = LENGTH
         keep_alive = keep_alive and not fields.close
         code = fields.start[9:12]
-        if code in (b"204", b"304") or code[0] == 49:
+        if code in (b"204", b"304", b"205") or code[0] == 49:
             delimiting = NO_BODY
             if code != b"304":
-                length = None
+                # RFC 9110, 15.3.6: of these, only 205 says that it is empty.
+                length = 0 if code == b"205" else None
             if fields.upgrade:
                 return fields.start + fields.block.encode("latin-1") + b"\r\n", CLOSE, None, False
         elif method == "HEAD":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -36,12 +37,19 @@ class FileWrapper:
 
     def file_range(self) -> tuple[int, int, int] | None:
         """(descriptor, offset, bytes left) of a regular file; None when it is something else."""
+        file = self.filelike
+        if type(file).__module__ == "tempfile":
+            file = getattr(file, "file", None)
+        if not isinstance(getattr(file, "raw", file), io.FileIO):
+            # Whatever else has a descriptor may read something else than what is behind it, as
+            # `gzip.GzipFile` does.
+            return None
         try:
-            descriptor = self.filelike.fileno()
-            offset = self.filelike.tell()
+            descriptor = file.fileno()
+            offset = file.tell()
             status = os.fstat(descriptor)
         except (AttributeError, OSError, ValueError):
-            # In-memory files have no descriptor, pipes have no position: they are read instead.
+            # A closed file has no descriptor, a pipe no position: reading says what is wrong.
             return None
         if not stat.S_ISREG(status.st_mode):
             return None

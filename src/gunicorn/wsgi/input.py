@@ -8,6 +8,7 @@ is called: those get an `EmptyInput` and an `io.BytesIO`. A body that is still a
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -63,14 +64,13 @@ class StreamInput(io.BufferedIOBase):
         return True
 
     def fill(self) -> bool:
-        """Get more content behind what is left; False at the end of the body."""
+        """Get more content when none is left; False at the end of the body."""
         body = self.body
         while not body.pieces:
             if body.complete:
                 return False
             self.source.receive_more()
-        left = self.content[self.position :]
-        self.content = left + body.take() if left else body.take()
+        self.content = body.take()
         self.position = 0
         return True
 
@@ -101,24 +101,23 @@ class StreamInput(io.BufferedIOBase):
             pieces.append(self.consume(self.available()))
         return b"".join(pieces)
 
-    def read1(self, size: int = -1, /) -> bytes:
-        if not self.available() and not self.fill():
+    def read1(self, size: int | None = -1, /) -> bytes:
+        if size == 0 or (not self.available() and not self.fill()):
             return b""
-        return self.consume(self.available() if size < 0 else size)
+        return self.consume(self.available() if size is None or size < 0 else size)
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        limit = -1 if size is None else size
-        searched = 0
-        while True:
-            end = self.content.find(b"\n", self.position + searched) + 1
-            found = end - self.position if end else 0
-            if 0 <= limit <= (found or self.available()):
-                return self.consume(limit)
-            if found:
-                return self.consume(found)
-            searched = self.available()
-            if not self.fill():
-                return self.consume(searched)
+        missing = sys.maxsize if size is None or size < 0 else size
+        pieces: list[bytes] = []
+        while missing and (self.available() or self.fill()):
+            end = self.content.find(b"\n", self.position) + 1
+            here = end - self.position if end else self.available()
+            piece = self.consume(min(here, missing))
+            pieces.append(piece)
+            missing -= len(piece)
+            if piece.endswith(b"\n"):
+                break
+        return b"".join(pieces)
 
     def readlines(self, hint: int | None = -1, /) -> list[bytes]:
         lines: list[bytes] = []

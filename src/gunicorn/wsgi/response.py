@@ -118,6 +118,9 @@ class Response:
             raise AssertionError("start_response() called again without exc_info")
         if not isinstance(status, str):
             raise InvalidResponse(f"status {status!r} is not a str")
+        if status.startswith("1") and not status.startswith("101"):
+            # RFC 9110, 15.2: the client would go on waiting for the response proper.
+            raise InvalidResponse(f"status {status!r} is not that of a final response")
         self.fields = self.renderer.fields(status, headers)
         self.status = status
         self.headers = headers

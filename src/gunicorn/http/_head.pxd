@@ -1,0 +1,85 @@
+# What the compiled request head offers to other compiled modules.
+
+cdef enum:
+    NAME_SLOTS = 2048       # a power of two, at most half full
+    MAX_NAME_SIZE = 64
+
+cdef enum:
+    # gunicorn.http.response
+    FIELD_PLAIN = 0
+    FIELD_CONTENT_LENGTH = 1
+    NO_BODY = 0
+    LENGTH = 1
+    CHUNKED = 2
+    CLOSE = 3
+
+
+cdef class Request:
+    cdef public str method
+    cdef public str uri
+    cdef public dict variables
+    cdef bytes data
+    cdef Py_ssize_t block_start
+    cdef public Py_ssize_t head_end
+    cdef public object body
+    cdef public Py_ssize_t content_length
+    cdef public bint chunked
+    cdef public bint keep_alive
+    cdef public bint expect_continue
+    cdef public tuple version
+    cdef public object peer_addr
+    cdef public list head_fields
+    cdef public bint must_close
+
+
+cdef struct Name:
+    # A field name that has been seen, as it was spelt. `first` is the slot of the first spelling
+    # that has the same variable: a field is repeated when its `first` comes up twice.
+    unsigned int hash
+    int size
+    int kind
+    int first
+    unsigned int seen_in
+    char data[MAX_NAME_SIZE]
+
+
+cdef class HeadParser:
+    cdef Name names[NAME_SLOTS]
+    cdef list variables
+    cdef dict first_slots
+    cdef int known
+    cdef unsigned int serial
+    cdef object python
+    cdef set hosts
+    cdef dict schemes
+    cdef str script_name
+    cdef Py_ssize_t surely_within
+    cdef Py_ssize_t max_fields
+    cdef bint limits_body
+    cdef readonly object policy
+
+    cdef Request recognise(
+        self, const unsigned char *base, Py_ssize_t available, dict variables, bint trusted
+    )
+    cdef int find_name(self, const unsigned char *start, Py_ssize_t size, unsigned int hashed)
+
+
+cdef class Fields:
+    cdef readonly bytes start
+    cdef readonly bytes block
+    cdef readonly object length
+    cdef readonly bint close
+    cdef readonly bint upgrade
+    cdef readonly object dropped
+
+
+cdef class ResponseRenderer:
+    cdef readonly object python
+    cdef readonly object status_lines
+    cdef object starts
+    cdef object kinds
+
+    cdef Fields translate(self, rendered)
+    cdef Fields recognise(self, status, fields)
+    cpdef fields(self, status, fields)
+    cpdef tuple head(self, Fields fields, str method, tuple version, bint keep_alive, body_length)
