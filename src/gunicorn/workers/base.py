@@ -25,10 +25,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from gunicorn import reloader
 from gunicorn.scoreboard import Slot
+from gunicorn.sock import ssl_context
 from gunicorn.workers import failure, privileges, refusal, spew
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
     from gunicorn.config import Config
     from gunicorn.glogging import Logger
@@ -102,6 +104,7 @@ class Worker:
         self.generation = 0
         self.tmp = Slot()
         self.reloader: reloader.Reloader | None = None
+        self.ssl_context: ssl.SSLContext | None = None
         self._interrupted = False
         self._quitting = False
 
@@ -141,6 +144,9 @@ class Worker:
         if self.cfg.reload:
             # First, as its package may be out of reach for the user that the worker becomes.
             self.init_reloader()
+        if self.cfg.is_ssl:
+            # And before the user is dropped, who may not be allowed to read the key.
+            self.ssl_context = ssl_context(self.cfg)
         self.init_environment()
         self.init_wakeup()
         self.init_descriptors()

@@ -25,7 +25,6 @@ from gunicorn.http.head import HeadParser
 from gunicorn.http.policy import Policy
 from gunicorn.http.response import ResponseRenderer
 from gunicorn.scoreboard import CONNECTIONS
-from gunicorn.sock import ssl_context
 from gunicorn.workers.base import Worker
 from gunicorn.workers.connection import Connection
 from gunicorn.workers.handler import RequestHandler, errors_streams
@@ -113,7 +112,7 @@ class EventLoop:
         self.secure: bool = cfg.is_ssl
         self.uses_sendfile: bool = cfg.sendfile
         self.accept_client: Callable[[ListenerChannel], None] = (
-            self.tls_acceptor(cfg) if self.secure else self.accept_plain
+            self.tls_acceptor(cfg, worker.ssl_context) if worker.ssl_context else self.accept_plain
         )
         self.variables = process_variables(
             software=SERVER_SOFTWARE,
@@ -229,8 +228,7 @@ class EventLoop:
         self.connections[connection.fd] = connection
         connection.on_event(READ)
 
-    def tls_acceptor(self, cfg: Any) -> Callable[[ListenerChannel], None]:
-        context: ssl.SSLContext = ssl_context(cfg)
+    def tls_acceptor(self, cfg: Any, context: ssl.SSLContext) -> Callable[[ListenerChannel], None]:
         at_once: bool = cfg.do_handshake_on_connect
         suppress_ragged_eofs: bool = cfg.suppress_ragged_eofs
 
