@@ -37,6 +37,8 @@ LEVELS = {
     "debug": logging.DEBUG,
 }
 
+UNWRITABLE = "The line of a request could not be made for the access log"
+
 
 class Logger:
     """Logs for an arbiter and its workers, set up from `cfg`.
@@ -242,7 +244,7 @@ class Logger:
                 self.access_log.info(self.cfg.access_log_format, atoms)
         except Exception:
             # A line of the log is not worth a request: the response is out already.
-            self.exception("The access log could not be written")
+            self.exception(UNWRITABLE)
 
     def access_writer(self) -> AccessWriter | None:
         """What the hot path calls after each request, with the seconds it took; None for nothing.
@@ -258,7 +260,10 @@ class Logger:
         render, write = self._render, handler.write
 
         def access(resp: Any, req: Any, environ: dict[str, Any], seconds: float) -> None:
-            write(render(resp, req, environ, seconds))
+            try:
+                write(render(resp, req, environ, seconds))
+            except Exception:
+                self.exception(UNWRITABLE)
 
         return access
 

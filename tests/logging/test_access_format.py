@@ -145,6 +145,10 @@ def test_a_quote_in_the_format_hides_none_in_a_value() -> None:
     assert line('"%(a)s', Served({"HTTP_USER_AGENT": '"'})) == '"\\"'
 
 
+def test_a_conversion_cannot_cut_an_escape_in_two() -> None:
+    assert line('"%(a).1s"', Served({"HTTP_USER_AGENT": '"; x'})) == '"\\""'
+
+
 @pytest.mark.parametrize(
     ("authorization", "expected"),
     [

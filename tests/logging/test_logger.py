@@ -319,5 +319,21 @@ def test_atoms_that_fail_are_reported_and_harm_nobody(
     logger = make_logger(Broken, accesslog="-", errorlog=str(tmp_path / "e.log"))
     write(logger, served)
     text = (tmp_path / "e.log").read_text()
-    assert "The access log could not be written" in text
+    assert "could not be made for the access log" in text
     assert "LookupError: no such thing" in text
+
+
+def test_an_environ_that_the_application_spoiled_harms_nobody(
+    make_logger: MakeLogger, tmp_path: Path
+) -> None:
+    served = Served({"HTTP_AUTHORIZATION": 5, "HTTP_REFERER": 6, "HTTP_USER_AGENT": '"'})
+    errors, requests = tmp_path / "e.log", tmp_path / "a.log"
+    logger = make_logger(
+        errorlog=str(errors), accesslog=str(requests), access_log_format="%(f)s %(a)s"
+    )
+    write(logger, served)
+    assert requests.read_text() == '6 \\"\n'
+    logger.cfg.set("access_log_format", "%(u)s")
+    logger.setup(logger.cfg)
+    write(logger, served)
+    assert "could not be made for the access log" in errors.read_text()

@@ -201,7 +201,7 @@ def compile_format(access_format: str, timestamp: Callable[[], str]) -> Renderer
         return _json_renderer(timestamp)
     pieces = list(_parse(access_format))
     raw = _line_builder(pieces, lambda value: value, timestamp)
-    escaped = _line_builder(pieces, "escape({})".format, timestamp)
+    escaped = _line_builder(pieces, "escape(str({}))".format, timestamp)
     literal = "".join(text for atom, text in pieces if atom is None) + "\n"
     expected = literal.encode("utf-8", "backslashreplace").translate(None, SAFE_BYTES)
 
@@ -260,30 +260,33 @@ def _parse(access_format: str) -> Iterator[tuple[str | None, str]]:
 def _expression(
     atom: str, conversion: str, guard: Callable[[str], str], namespace: dict[str, Any]
 ) -> str:
-    """The source of one atom, as an f-string; constants it needs are put into `namespace`."""
-    value = _value(atom, guard, namespace)
+    """The source of one atom, as an f-string; constants it needs are put into `namespace`.
+
+    What is foreign is guarded last, so that a conversion cannot cut an escape in two.
+    """
+    value, foreign = _value(atom, namespace)
     allowed = _NUMBER_CONVERSIONS if atom in _NUMBERS else _TEXT_CONVERSIONS
     if conversion[-1] not in allowed:
         raise ConfigError(
             f"access_log_format: %({atom}){conversion} cannot be shown: the atom is "
             f"{'a number' if atom in _NUMBERS else 'text'}. Write %({atom})s."
         )
-    if conversion == "s":
-        return f'f"{{{value}}}"'
-    constant = f"conversion_{len(namespace)}"
-    namespace[constant] = "%" + conversion
-    return f'f"{{{constant} % ({value},)}}"'
+    if conversion != "s":
+        constant = f"conversion_{len(namespace)}"
+        namespace[constant] = "%" + conversion
+        value = f"{constant} % ({value},)"
+    return f'f"{{{guard(value) if foreign else value}}}"'
 
 
-def _value(atom: str, guard: Callable[[str], str], namespace: dict[str, Any]) -> str:
-    """The expression of `atom`; that of an unknown one is a dash."""
+def _value(atom: str, namespace: dict[str, Any]) -> tuple[str, bool]:
+    """The expression of `atom`, and whether it is foreign; that of an unknown one is a dash."""
     if atom in _FOREIGN:
-        return guard(_FOREIGN[atom])
+        return _FOREIGN[atom], True
     if atom.startswith("{") and atom[-2:-1] == "}" and atom[-1] in _NAMED:
         constant = f"name_{len(namespace)}"
         namespace[constant] = atom[1:-2].lower()
-        return guard(_NAMED[atom[-1]].format(name=constant))
-    return _OWN.get(atom) or _NUMBERS.get(atom) or "'-'"
+        return _NAMED[atom[-1]].format(name=constant), True
+    return _OWN.get(atom) or _NUMBERS.get(atom) or "'-'", False
 
 
 def _json_renderer(timestamp: Callable[[], str]) -> Renderer:
