@@ -7,6 +7,9 @@ each change by the file's name and decides nothing.
 Two engines: `poll` compares modification times once a second and needs nothing; `inotify` is told
 by the kernel, through the watchfiles package. `auto` takes the second where it is installed, and
 goes over to the first when the kernel has no watches left.
+
+A file may change before it is watched: while the application is imported, say, by the second of
+two saves in a row. So the first look reports what has changed since the reloader was made.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import os
 import re
 import sys
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 
@@ -40,6 +44,7 @@ class Reloader(threading.Thread, ABC):
         self._callback = callback
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._unwatched_since = time.time_ns()
 
     def add_extra_file(self, filename: str) -> None:
         """Watch `filename` too, from any thread."""
@@ -61,7 +66,8 @@ class Reloader(threading.Thread, ABC):
 
     def poll(self) -> None:
         """Compare times and sizes of the files once in `INTERVAL` seconds, until stopped."""
-        seen: dict[str, tuple[int, int] | None] = {}
+        seen = {filename: _stamp(filename) for filename in self.files()}
+        self.catch_up()
         while True:
             for filename in self.files():
                 stamp = _stamp(filename)
@@ -73,6 +79,15 @@ class Reloader(threading.Thread, ABC):
                     self._callback(filename)
             if self._stopping.wait(INTERVAL):
                 return
+
+    def catch_up(self) -> None:
+        """Report the files that have changed since nobody watched."""
+        since, now = self._unwatched_since, time.time_ns()
+        for filename in sorted(self.files()):
+            stamp = _stamp(filename)
+            # What comes from the future (another machine's clock) would look new for ever.
+            if stamp is not None and since < stamp[0] <= now:
+                self._callback(filename)
 
     @abstractmethod
     def run(self) -> None:
@@ -125,7 +140,13 @@ class InotifyReloader(Reloader):
             recursive=False,
             raise_interrupt=False,
         )
+        watched = False
         for changes in watcher:
+            if not watched:
+                # The kernel has watched since this loop began, and tells within INTERVAL.
+                watched = True
+                self.catch_up()
+            self._unwatched_since = time.time_ns()
             files = self.files()
             for filename in sorted({path for _, path in changes} & _with_real_paths(files)):
                 if os.path.exists(filename):
