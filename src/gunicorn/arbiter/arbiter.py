@@ -65,9 +65,9 @@ class Arbiter:
         self._num_workers: int | None = None
         self.log: Logger = self.cfg.logger_class(self.cfg)
         self.log_cfg = self.cfg
+        self.workforce = Workforce(self)
         self.use(self.cfg)
         self.generation = Generation.of(1, self.cfg, [])
-        self.workforce = Workforce(self)
 
     def run(self) -> NoReturn:
         """Supervise until told to stop; ends in SystemExit with the exit code of the process."""

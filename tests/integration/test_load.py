@@ -1,0 +1,92 @@
+"""Under load not one request fails, whatever happens to connections and workers."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from tests.integration.conftest import Serve
+from tests.servers import HELLO, Server
+
+
+def program(name: str, package: str) -> str:
+    found = shutil.which(name)
+    assert found, f"{name} is needed: apt-get install {package}"
+    return found
+
+
+def ab(server: Server, *options: str, requests: int = 100_000, seconds: int = 2) -> int:
+    """Run ab; returns how many requests it made. AssertionError when one of them failed."""
+    command = [program("ab", "apache2-utils"), "-q", "-r", "-s", "20", "-c", "100"]
+    done = subprocess.run(
+        [*command, "-t", str(seconds), "-n", str(requests), *options, server.url + "/"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert number(r"Failed requests: +(\d+)", done.stdout) == 0, done.stdout
+    assert "Non-2xx" not in done.stdout, done.stdout
+    return number(r"Complete requests: +(\d+)", done.stdout)
+
+
+def number(pattern: str, text: str) -> int:
+    match = re.search(pattern, text)
+    assert match, text
+    return int(match[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("keepalive", ["0", "60"])
+def test_wrk_and_ab(serve: Serve, keepalive: str) -> None:
+    server = serve(HELLO, "-w", "2", "--keep-alive", keepalive)
+    server.wait_workers(2)
+    done = subprocess.run(
+        [program("wrk", "wrk"), "-t", "2", "-c", "100", "-d", "2", server.url + "/"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert number(r"(\d+) requests in", done.stdout) > 200, done.stdout
+    assert "Non-2xx" not in done.stdout, done.stdout
+    assert "Socket errors" not in done.stdout, done.stdout
+    assert ab(server, "-k") > 200
+    assert server.stop() == 0
+    assert "ERROR" not in server.log()
+
+
+@pytest.mark.slow
+def test_workers_that_retire_lose_nothing(serve: Serve) -> None:
+    server = serve(HELLO, "-w", "2", "--max-requests", "200", "--max-requests-jitter", "100")
+    first = server.wait_workers(2)
+    assert ab(server, requests=4000, seconds=10) == 4000
+    server.wait_for("Autorestarting worker after current request.", count=3)
+    server.until(lambda: not set(first) & set(server.workers()), "new workers")
+    assert "ERROR" not in server.log()
+
+
+@pytest.mark.slow
+def test_a_reload_under_load_loses_nothing(serve: Serve) -> None:
+    server = serve(HELLO, "-w", "2")
+    server.wait_workers(2)
+    failures: list[BaseException] = []
+
+    def load() -> None:
+        try:
+            ab(server, requests=1_000_000, seconds=3)
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    count = 0
+    while thread.is_alive():
+        count += 1
+        server.send_signal(signal.SIGHUP)
+        server.wait_for("Reload done", count=count)
+        time.sleep(0.2)
+    thread.join()
+    assert not failures, failures
+    assert count > 1
