@@ -121,7 +121,8 @@ def read_fact(outcome: Outcome, line: str, place: str) -> None:
     if line.startswith("-"):
         outcome.absent.append(line[1:])
         return
-    name, colon, value = re.fullmatch(r"(wsgi\.\w+|[^:]*)(:)(.*)", line).groups()  # type: ignore[union-attr]
+    name, colon, value = line.partition(":")
+    assert colon, f"{place}: {line!r}"
     value = unescape(value.removeprefix(" "))
     if name == "body":
         outcome.body = value.encode("latin-1")

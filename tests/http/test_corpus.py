@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -16,7 +17,7 @@ PARSERS = [HeadParser, CarefulParser]
 
 def split(data: bytes, places: list[int]) -> list[bytes]:
     borders = [0, *sorted(places), len(data)]
-    pieces = [data[a:b] for a, b in zip(borders, borders[1:], strict=False)]
+    pieces = [data[a:b] for a, b in itertools.pairwise(borders)]
     return [piece for piece in pieces if piece]
 
 
@@ -37,7 +38,7 @@ def test_case(case: Case, parser: type[HeadParser]) -> None:
 def test_both_roads_are_one(case: Case) -> None:
     policy = make_policy(case.settings)
     fast, careful = (
-        run(connect(policy, case.peer, parser), [case.data]) for parser in (HeadParser, CarefulParser)
+        run(connect(policy, case.peer, parser), [case.data]) for parser in PARSERS
     )
     assert fast == careful
 

@@ -321,7 +321,14 @@ class PartialHead:
         if self.data[start] not in b" \t":
             self.fields += 1
             self.field_start = start
+        self.check_field_size(after - 2 - self.field_start)
         return False
+
+    def check_field_size(self, size: int) -> None:
+        if 0 < self.policy.limit_request_field_size < size:
+            raise LimitRequestHeaders(
+                f"a field of more than {self.policy.limit_request_field_size} bytes"
+            )
 
     def check_rest(self) -> None:
         """What has come so far is within the limits."""
@@ -339,7 +346,4 @@ class PartialHead:
         start = self.line_start
         if data[start : start + 1] in (bytearray(b" "), bytearray(b"\t")):
             start = self.field_start
-        if 0 < policy.limit_request_field_size < len(data) - start - 1:
-            raise LimitRequestHeaders(
-                f"a field of more than {policy.limit_request_field_size} bytes"
-            )
+        self.check_field_size(len(data) - start - 1)

@@ -13,9 +13,10 @@ A broken rule is an `HTTPError`: the caller answers it and closes, and no later 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from gunicorn.http.body import Body, ChunkedDecoder, LengthDecoder
+from gunicorn.http.body import Body, ChunkedDecoder, Decoder, LengthDecoder
 from gunicorn.http.careful import PartialHead
 from gunicorn.http.errors import ForbiddenProxyRequest, IncompleteBody
 from gunicorn.http.head import HeadParser
@@ -34,6 +35,7 @@ class HTTPConnection:
     __slots__ = (
         "awaiting_continue",
         "buffer",
+        "new_chunked_body",
         "parser",
         "partial",
         "peer_addr",
@@ -45,9 +47,17 @@ class HTTPConnection:
     )
 
     def __init__(
-        self, parser: HeadParser, policy: Policy, variables: dict[str, Any], peer_addr: Any
+        self,
+        parser: HeadParser,
+        policy: Policy,
+        variables: dict[str, Any],
+        peer_addr: Any,
+        new_chunked_body: Callable[[Decoder, int], Body] = Body,
     ) -> None:
-        """`variables` are the meta-variables that every request of this connection begins with."""
+        """`variables` are the meta-variables that every request of this connection begins with.
+
+        `new_chunked_body` makes the body of a chunked request of its decoder and its limit.
+        """
         self.parser = parser
         self.policy = policy
         self.variables = variables
@@ -60,6 +70,7 @@ class HTTPConnection:
         """A head that is not whole yet."""
         self.request: Request | None = None
         self.awaiting_continue = False
+        self.new_chunked_body = new_chunked_body
 
     def receive(self, data: bytes) -> Request | None:
         """Take bytes from the client; return the request they complete, if any.
@@ -146,10 +157,11 @@ class HTTPConnection:
 
     def begin_body(self, request: Request, rest: bytes) -> Request | None:
         policy = self.policy
-        decoder = (
-            ChunkedDecoder(policy) if request.chunked else LengthDecoder(request.content_length)
-        )
-        request.body = Body(decoder, policy.limit_request_body)
+        limit = policy.limit_request_body
+        if request.chunked:
+            request.body = self.new_chunked_body(ChunkedDecoder(policy), limit)
+        else:
+            request.body = Body(LengthDecoder(request.content_length), limit)
         self.state = BODY
         self.awaiting_continue = request.expect_continue and not rest
         return self.read_body(rest) if rest else None

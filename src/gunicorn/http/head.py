@@ -42,10 +42,10 @@ PATH = r'/[!"$->@-~\x80-\xff]*'
 QUERY = r'[!"$-~\x80-\xff]*'
 REQUEST_LINE = re.compile(rf"({METHOD}) (({PATH})(?:\?({QUERY}))?) HTTP/1\.([01])\r\n")
 
-# A value begins with something else than a blank: blanks that could belong to either side of the
+# One space before the value, as everybody writes it: blanks that could belong to either side of a
 # border would be tried on both, which takes quadratic time.
-FIELD_VALUE = rf"(?:[^\x00-\x20\x7f]{FIELD_CONTENT})?"
-FIELD_LINE = re.compile(rf"^({TOKEN}):[ \t]*({FIELD_VALUE})\r\n", re.MULTILINE)
+FIELD_VALUE = rf"(?:[^\x00-\x20\x7f]{FIELD_CONTENT}|)"
+FIELD_LINE = re.compile(rf"^({TOKEN}): ?({FIELD_VALUE})\r\n", re.MULTILINE)
 
 # RFC 3986, 3.2.2 and 3.2.3
 HOST = re.compile(
