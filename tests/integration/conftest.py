@@ -21,7 +21,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     """
     servers: list[Server] = []
 
-    def start(source: str | None, *args: str, app: str | None = "app:app", **options: Any) -> Server:
+    def start(
+        source: str | None, *args: str, app: str | None = "app:app", **options: Any
+    ) -> Server:
         files = {**({"app.py": source} if source else {}), **options.pop("files", {})}
         server = Server(app, *args, cwd=options.pop("cwd", tmp_path), files=files, **options)
         servers.append(server)

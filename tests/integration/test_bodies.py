@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.conftest import Serve
 from tests.integration.wire import Wire, chunked, render, wire
 from tests.servers import Server
 
@@ -116,6 +118,71 @@ def test_an_upload_in_chunks(server: Server) -> None:
         assert client.get("/in-memory").status == 200, "the connection is kept"
 
 
+def test_a_chunked_upload_too_large_for_a_file_is_streamed(serve: Serve) -> None:
+    """It has no length then, but every byte of it arrives."""
+    small = "from gunicorn.workers import spool\nspool.MAX_FILE = 3_000_000\n"
+    server = serve(small + APP)
+    body = os.urandom(SIZE // 2)
+    pieces = [body[start : start + 100_000] for start in range(0, len(body), 100_000)]
+    with wire(server) as client:
+        answer = client.ask(
+            "POST /upload HTTP/1.1\nHost: a\nTransfer-Encoding: chunked", chunked(pieces)
+        )
+    digest = hashlib.sha256(body).hexdigest()
+    assert answer.body.decode() == f"{len(body)} {digest} None"
+
+
+def test_a_chunked_upload_goes_to_the_folder_that_is_set(serve: Serve, tmp_path: Path) -> None:
+    """A file without a name, which ends with the request."""
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    server = serve(APP, "-c", "conf.py", files={"conf.py": f"tmp_upload_dir = {str(folder)!r}\n"})
+    with wire(server) as client:
+        client.send(render("POST /upload HTTP/1.1\nHost: a\nTransfer-Encoding: chunked"))
+        client.send(b"%x\r\n" % SIZE + bytes(SIZE))
+        worker = server.wait_workers(1)[0]
+        server.until(lambda: in_folder(worker, folder), "a file in the folder")
+        client.send(b"\r\n0\r\n\r\n")
+        assert client.answer().body.decode().split()[0] == str(SIZE)
+        client.get("/calls")
+        assert not in_folder(worker, folder)
+    assert not list(folder.iterdir())
+
+
+def test_a_chunked_upload_that_the_disk_has_no_room_for_is_streamed(serve: Serve) -> None:
+    full = """\
+import errno, io
+from gunicorn.workers import spool
+
+class Full(io.FileIO):
+    def write(self, data):
+        if self.tell() > 1_000_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(bytes(data)[:100_000])
+
+spool.tempfile.TemporaryFile = lambda buffering, dir: Full("spooled", "w+")
+"""
+    server = serve(full + APP)
+    body = os.urandom(SIZE // 4)
+    with wire(server) as client:
+        answer = client.ask(
+            "POST /upload HTTP/1.1\nHost: a\nTransfer-Encoding: chunked", chunked([body])
+        )
+    assert answer.body.decode() == f"{len(body)} {hashlib.sha256(body).hexdigest()} None"
+    server.wait_for(
+        r"\[WARNING\] A request body cannot be kept in a file .* No space left on device"
+    )
+
+
+def in_folder(pid: int, folder: Path) -> list[str]:
+    """The files below `folder` that a process has open."""
+    links = []
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+    return [link for link in links if link.startswith(str(folder))]
+
+
 def test_lines_of_a_large_body(server: Server) -> None:
     body = b"a line of some length, and then the next\n" * 100_000
     with wire(server) as client:
@@ -151,9 +218,7 @@ def test_an_echo_while_the_body_arrives(server: Server) -> None:
     with wire(server) as client:
         sender = threading.Thread(
             target=client.send,
-            args=(
-                render(f"POST /echo HTTP/1.1\nHost: a\nContent-Length: {len(body)}") + body,
-            ),
+            args=(render(f"POST /echo HTTP/1.1\nHost: a\nContent-Length: {len(body)}") + body,),
         )
         sender.start()
         answer = client.answer()
@@ -214,9 +279,7 @@ def test_files_are_closed(server: Server) -> None:
         for _ in range(5):
             client.get("/from-the-middle")
 
-    def open_files() -> list[str]:
-        folder = Path("/proc", str(worker), "fd")
-        links = [os.readlink(folder / name) for name in os.listdir(folder)]
-        return [link for link in links if link.endswith("big.bin")]
-
-    server.until(lambda: not open_files(), "no file is left open")
+    server.until(
+        lambda: not [file for file in in_folder(worker, server.cwd) if file.endswith(".bin")],
+        "no file is left open",
+    )

@@ -155,9 +155,7 @@ def test_keepalive_of_zero(serve: Serve) -> None:
 def test_expect_100_continue(server: Server) -> None:
     with wire(server) as client:
         for body in (b"abc", b"def"):
-            client.send(
-                render("POST / HTTP/1.1\nHost: a\nContent-Length: 3\nExpect: 100-continue")
-            )
+            client.send(render("POST / HTTP/1.1\nHost: a\nContent-Length: 3\nExpect: 100-continue"))
             interim = client.head()
             assert (interim.status, interim.fields) == (100, [])
             client.send(body)

@@ -138,9 +138,7 @@ def noted(server: Server, notes: Path, line: str) -> None:
     ],
     ids=["chunked", "length", "until-close", "1.0-length"],
 )
-def test_an_error_after_the_head_cuts_the_response(
-    server: Server, notes: Path, head: str
-) -> None:
+def test_an_error_after_the_head_cuts_the_response(server: Server, notes: Path, head: str) -> None:
     before = server.log().count("RuntimeError: too late")
     with wire(server) as client:
         client.send(render(head))

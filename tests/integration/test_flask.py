@@ -13,7 +13,7 @@ from tests.integration.conftest import Serve
 from tests.integration.wire import one, wire
 from tests.servers import Server
 
-APP = '''\
+APP = """\
 import hashlib
 from flask import Flask, Response, abort, jsonify, make_response, request, send_file
 
@@ -89,7 +89,7 @@ def breaks_later(environ, start_response):
         helper()
         yield b""
     return pieces()
-'''
+"""
 
 
 @pytest.fixture(scope="module", params=["sendfile", "no-sendfile"])

@@ -102,7 +102,9 @@ def cut():
     raise RuntimeError
 """
     (tmp_path / "big").write_bytes(bytes(3_000_000))
-    server = serve(source, "--access-logfile", "access.log", "--access-logformat", "%(U)s %(s)s %(b)s")
+    server = serve(
+        source, "--access-logfile", "access.log", "--access-logformat", "%(U)s %(s)s %(b)s"
+    )
     assert len(server.get("/file").body) == 3_000_000
     server.raw(render("GET /cut HTTP/1.0"))
     assert lines(server, tmp_path / "access.log", 2) == ["/file 200 3000000", "/cut 200 5"]
@@ -142,9 +144,10 @@ def test_usr1_reopens_the_files(serve: Serve, tmp_path: Path) -> None:
     lines(server, tmp_path / "access.log", 11)
     assert (tmp_path / "access.1").read_text().count("/after") == before
     assert "/later" not in (tmp_path / "access.1").read_text()
-    assert "Handling signal: usr1" in (tmp_path / "error.1").read_text() + (
-        tmp_path / "error.log"
-    ).read_text()
+    assert (
+        "Handling signal: usr1"
+        in (tmp_path / "error.1").read_text() + (tmp_path / "error.log").read_text()
+    )
 
 
 @pytest.fixture

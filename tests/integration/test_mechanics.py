@@ -32,7 +32,9 @@ def test_preload(serve: Serve, preload: bool) -> None:
         assert loaded_by == (server.pid if preload else worker)
 
 
-VERSION = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'%s']\n"
+VERSION = (
+    "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'%s']\n"
+)
 
 
 @pytest.mark.parametrize("engine", ["auto", "poll"])

@@ -30,9 +30,7 @@ def app(environ, start_response):
         ("--forwarded-allow-ips *", "X-Forwarded-Proto: https", "https"),
     ],
 )
-def test_the_scheme_that_a_proxy_tells(
-    serve: Serve, options: str, field: str, scheme: str
-) -> None:
+def test_the_scheme_that_a_proxy_tells(serve: Serve, options: str, field: str, scheme: str) -> None:
     server = serve(APP, *options.split())
     answer = one(server, f"GET / HTTP/1.1\nHost: a\n{field}")
     assert answer.body.decode().startswith(f"'{scheme}' '127.0.0.1'")

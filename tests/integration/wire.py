@@ -74,7 +74,7 @@ class Wire:
     def ask(self, head: str, body: bytes = b"") -> Answer:
         """Send a request, its head with newlines for CRLF, and read the response to it."""
         self.send(render(head) + body)
-        return self.answer(head.split()[0])
+        return self.answer(head.split(maxsplit=1)[0])
 
     def get(self, path: str = "/", *fields: str) -> Answer:
         """GET over HTTP/1.1, the connection kept."""

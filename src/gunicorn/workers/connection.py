@@ -87,7 +87,7 @@ class Connection:
             loop.variables, server=server, peer=peer, socket=sock, secure=loop.secure
         )
         variables["wsgi.early_hints"] = self.send_early_hints
-        self.http = HTTPConnection(loop.parser, loop.policy, variables, peer)
+        self.http = HTTPConnection(loop.parser, loop.policy, variables, peer, loop.new_chunked_body)
 
     # Events
 
@@ -104,12 +104,11 @@ class Connection:
         """Time is up for whatever this connection was waiting for."""
         if self.state == READING and not self.fresh and not self.http.idle:
             self.refuse(RequestTimeout("the request is not complete"))
-            return
-        if self.state == SENDING:
+        elif self.state == SENDING:
             self.loop.log.debug("Client %s does not read its response", self.peer)
             self.abort()
-            return
-        self.close()
+        else:
+            self.close()
 
     def read(self) -> None:
         try:
@@ -335,7 +334,6 @@ class Connection:
         except OSError as error:
             self.loop.log.debug("Client %s: %s", self.peer, error)
             self.close()
-            return
         self.deadline = self.loop.now + self.loop.timeouts.send
         if self.outbox or self.state == CLOSED:
             return

@@ -19,6 +19,7 @@ from gunicorn.http.request import Request
 from gunicorn.http.response import ResponseRenderer, error_page
 from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
 from gunicorn.workers.failure import from_user_code
+from gunicorn.workers.spool import SpooledBody
 from gunicorn.wsgi.environ import name_server_by_host
 from gunicorn.wsgi.file_wrapper import FileWrapper
 from gunicorn.wsgi.input import Source, StreamInput
@@ -97,11 +98,13 @@ class RequestHandler:
     def provide_input(self, request: Request, body: Body, source: Source) -> None:
         """Make `wsgi.input` of a body; one that is here whole has a length, chunked or not."""
         variables = request.variables
-        if not body.complete:
+        if isinstance(body, SpooledBody):
+            variables["wsgi.input"] = body.open(source)
+        elif body.complete:
+            variables["wsgi.input"] = io.BytesIO(body.take())
+        else:
             variables["wsgi.input"] = StreamInput(body, source)
-            return
-        variables["wsgi.input"] = io.BytesIO(body.take())
-        if request.chunked:
+        if request.chunked and body.complete:
             # RFC 9112, 7.1.3: a decoded message has a Content-Length in place of the coding.
             variables["CONTENT_LENGTH"] = str(body.received)
             del variables["HTTP_TRANSFER_ENCODING"]

@@ -30,6 +30,7 @@ from gunicorn.workers.connection import Connection
 from gunicorn.workers.handler import RequestHandler, errors_streams
 from gunicorn.workers.policy import http_policy
 from gunicorn.workers.poller import READ, new_poller
+from gunicorn.workers.spool import Spooler
 from gunicorn.workers.tls import TLSConnection
 from gunicorn.wsgi.environ import process_variables
 from gunicorn.wsgi.errors_stream import ErrorsStream
@@ -103,6 +104,7 @@ class EventLoop:
         self.policy: Policy = http_policy(cfg)
         self.parser = HeadParser(self.policy)
         self.renderer = ResponseRenderer()
+        self.new_chunked_body = Spooler(cfg.tmp_upload_dir, worker.log)
         self.handler = RequestHandler(worker, self.renderer)
         self.handle = self.handler.handle
         self.timeouts = Timeouts(keepalive=float(cfg.keepalive))

@@ -181,10 +181,10 @@ SETTINGS = (
         meta="DIR",
         validator=validators.optional_directory,
         help="""
-        A folder that must exist; no file is put there.
+        The folder for temporary files that hold request bodies.
 
-        It is for files that hold request bodies. Here a body goes from the connection to the
-        application without a file in between.
+        Only a chunked body of more than 512 KiB needs one: the application is told its length,
+        which is known at its end. Without this setting it is the system's folder (TMPDIR, /tmp).
         """,
     ),
     Declaration(
