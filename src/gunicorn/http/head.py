@@ -12,6 +12,7 @@ is broken. The fast road thus never has to explain anything.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -63,6 +64,18 @@ MAX_HOSTS = 256
 def percent_decode(path: str) -> str:
     """`path` with its percent-encoded octets decoded; a character stands for an octet."""
     return unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
+
+
+def is_ip_literal(host: str) -> bool:
+    """Whether the brackets that `host` begins with hold an IPv6 address, or a form to come."""
+    address = host[1 : host.index("]")]
+    if address[0] in "vV":
+        return True
+    try:
+        ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 class FieldNames(dict[str, str]):
@@ -224,7 +237,7 @@ class HeadParser:
             if version >= (1, 1):
                 raise InvalidHost("a request without one")
             return
-        if not HOST.fullmatch(host):
+        if not HOST.fullmatch(host) or (host[:1] == "[" and not is_ip_literal(host)):
             raise InvalidHost(excerpt(host))
         if len(self.hosts) < MAX_HOSTS and len(host) < 256:
             self.hosts.add(host)
