@@ -1,0 +1,34 @@
+"""Where things are: the three environments, what is compiled, and where results go.
+
+Three environments, because three distributions are called gunicorn: this tree's, this tree's
+without its compiled module, and the one on PyPI.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+
+MAIN = HERE / ".venv"
+"""This tree's package, the peers, and what the harness itself needs."""
+PURE = HERE / ".venv-pure"
+"""This tree's package built without its compiled module."""
+PYPI = HERE / ".venv-gunicorn"
+"""Gunicorn from PyPI."""
+
+BUILD = HERE / ".build"
+FLOOR = BUILD / "floor"
+NOT_INSTALLED = BUILD / "not-installed.json"
+"""What could not be installed and why: distribution -> reason."""
+
+APPS = HERE / "apps"
+WRK_SCRIPTS = HERE / "wrk"
+RESULTS = HERE / "results"
+QUICK_RESULTS = BUILD / "quick-results"
+
+
+def python_of(environment: Path) -> Path:
+    """The interpreter of a virtual environment."""
+    return environment / "bin" / "python"
