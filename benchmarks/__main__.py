@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ MEMORY = "memory"
 FULL = Effort(rounds=5, duration=1.5, warm_up=0.5)
 QUICK = Effort(rounds=1, duration=0.5, warm_up=0.2)
 
+PLAIN = ("ours", "ours-pure")
+"""The installations of this tree."""
+
 QUIET = 0.5
 """A load average above this before the start is worth a warning."""
 
@@ -32,12 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(available) < 2:
         print("Two CPU cores are needed: one for the server, one for wrk", file=sys.stderr)
         return 1
+    # An exit like any other, so that no server outlives the harness.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     results = run(options, Cores(server=available[0], load=available[1]))
     write(results, options.output)
-    missed = [verdict for verdict in results.verdicts if verdict.met is not True]
+    met = [verdict.met for verdict in results.verdicts]
     print(
-        f"Wrote {options.output}/results.md: {len(results.verdicts) - len(missed)} of "
-        f"{len(results.verdicts)} targets met"
+        f"Wrote {options.output}/results.md. Targets: {met.count(True)} met, "
+        f"{met.count(False)} missed, {met.count(None)} not measured"
     )
     return 0
 
@@ -152,6 +158,7 @@ def run(options: Options, cores: Cores) -> report.Results:
     return report.Results(
         machine=here,
         versions=machine.versions(BY_KEY[key] for key in options.servers),
+        builds=machine.builds(BY_KEY[key] for key in options.servers if key in PLAIN),
         frameworks=machine.frameworks(),
         effort=options.effort,
         cells=cells,

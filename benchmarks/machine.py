@@ -73,6 +73,23 @@ def versions(servers: Iterable[Server]) -> dict[str, str]:
     return found
 
 
+def builds(servers: Iterable[Server]) -> dict[str, str]:
+    """Server -> what its `gunicorn --version` says, for those that are built from this tree.
+
+    An installation without the compiled module works as well, only slower: figures must say which
+    of the two they are of.
+    """
+    found: dict[str, str] = {}
+    for server in servers:
+        command = server.environment / "bin" / "gunicorn"
+        if server.distribution == "gunicorn" and not server.peer and command.exists():
+            said = subprocess.run(
+                [str(command), "--version"], capture_output=True, text=True, check=False
+            )
+            found[server.key] = " ".join((said.stdout + said.stderr).split())
+    return found
+
+
 def frameworks() -> dict[str, str]:
     """The versions of what the applications are made with, and of wrk."""
     found = {

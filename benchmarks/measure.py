@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import places, wrk
-from .process import POLL, ProcessError, ServerProcess, Usage
+from .process import POLL, ProcessError, ServerProcess
 from .scenarios import Scenario
 from .servers import Server
 
@@ -241,7 +241,7 @@ def ask(scenario: Scenario, url: str) -> tuple[int, int]:
         return response.status, len(response.read())
 
 
-def settle(process: ServerProcess) -> Usage:
+def settle(process: ServerProcess) -> None:
     """Wait until a server rests, so that it leaves the core to the next."""
     deadline = time.monotonic() + SETTLE_TIMEOUT
     last = process.usage()
@@ -251,7 +251,6 @@ def settle(process: ServerProcess) -> Usage:
         if now.ticks == last.ticks:
             break
         last = now
-    return last
 
 
 def free_port() -> int:

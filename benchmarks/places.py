@@ -24,7 +24,7 @@ NOT_INSTALLED = BUILD / "not-installed.json"
 """What could not be installed and why: distribution -> reason."""
 
 APPS = HERE / "apps"
-WRK_SCRIPTS = HERE / "wrk"
+WRK_SCRIPTS = HERE / "wrk_scripts"
 RESULTS = HERE / "results"
 QUICK_RESULTS = BUILD / "quick-results"
 

@@ -23,6 +23,8 @@ class Results:
     machine: Machine
     versions: Mapping[str, str]
     """Server -> version."""
+    builds: Mapping[str, str]
+    """Server built from this tree -> what its --version says."""
     frameworks: Mapping[str, str]
     effort: Effort
     cells: Mapping[str, Mapping[str, Cell]]
@@ -148,6 +150,9 @@ def page(results: Results, chart: str | None) -> str:
         "processes of the server, divided by the requests that wrk counted. A server with a single "
         "error has no figure. Written by `make bench`.",
     ]
+    if results.builds:
+        said = [f"- {SERVERS[key].title}: `{text}`" for key, text in results.builds.items()]
+        parts.append("\n".join(said))
     if chart is not None:
         parts.append(f"![CPU time for a request]({chart})")
     if results.verdicts:
@@ -179,6 +184,7 @@ def data(results: Results) -> dict[str, Any]:
     return {
         "machine": dataclasses.asdict(results.machine),
         "versions": dict(results.versions),
+        "builds": dict(results.builds),
         "frameworks": dict(results.frameworks),
         "effort": dataclasses.asdict(results.effort),
         "scenarios": scenarios,

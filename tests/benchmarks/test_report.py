@@ -33,6 +33,7 @@ def results(cells: dict[str, dict[str, Cell]], memory: Memory | None = None) -> 
     return report.Results(
         machine=machine,
         versions={"bjoern": "3.2"},
+        builds={"ours": "gunicorn 27 with a head parser"},
         frameworks={"wrk": "4.1"},
         effort=Effort(3, 1.5, 0.5),
         cells=cells,
@@ -135,7 +136,15 @@ def test_the_page_and_the_data_hold_everything() -> None:
     cells = {"flask": {"ours": cell(10.0), "bjoern": failed("3 errors")}}
     found = results(cells, Memory([Peak("file", 10, 5 << 20)], Idle(9000, 1234.5), []))
     page = report.page(found, "results.svg")
-    for text in ("a CPU", "wrk 4.1", "results.svg", "3 errors", "9,000 kept", "1,234 bytes"):
+    for text in (
+        "a CPU",
+        "wrk 4.1",
+        "results.svg",
+        "3 errors",
+        "9,000 kept",
+        "1,234 bytes",
+        "a head parser",
+    ):
         assert text in page
     assert "| wsgi.file_wrapper | 5.0 |" in page
     data = json.loads(json.dumps(report.data(found)))
