@@ -26,7 +26,7 @@ class Scenario:
     path: str = "/"
     connections: int = 64
     script: str | None = None
-    """A script of wrk_scripts/ that changes the request; without one it is GET with a Host field."""
+    """A script of wrk_scripts/ that makes the request; without one it is GET and a Host field."""
     upload: int = 0
     """Bytes of the request body that the script sends."""
     response: int = 13
