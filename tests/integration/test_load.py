@@ -58,24 +58,29 @@ def test_wrk_and_ab(serve: Serve, keepalive: str) -> None:
 
 
 @pytest.mark.slow
-def test_workers_that_retire_lose_nothing(serve: Serve) -> None:
-    server = serve(HELLO, "-w", "2", "--max-requests", "200", "--max-requests-jitter", "100")
+@pytest.mark.parametrize("keeping", [[], ["-k"]], ids=["fresh", "kept"])
+def test_workers_that_retire_lose_nothing(serve: Serve, keeping: list[str]) -> None:
+    server = serve(
+        HELLO, "-w", "2", "--max-requests", "200", "--max-requests-jitter", "100",
+        "--keep-alive", "60",
+    )  # fmt: skip
     first = server.wait_workers(2)
-    assert ab(server, requests=4000, seconds=10) == 4000
+    assert ab(server, *keeping, requests=4000, seconds=10) == 4000
     server.wait_for("Autorestarting worker after current request.", count=3)
     server.until(lambda: not set(first) & set(server.workers()), "new workers")
     assert "ERROR" not in server.log()
 
 
 @pytest.mark.slow
-def test_a_reload_under_load_loses_nothing(serve: Serve) -> None:
-    server = serve(HELLO, "-w", "2")
+@pytest.mark.parametrize("keeping", [[], ["-k"]], ids=["fresh", "kept"])
+def test_a_reload_under_load_loses_nothing(serve: Serve, keeping: list[str]) -> None:
+    server = serve(HELLO, "-w", "2", "--keep-alive", "60")
     server.wait_workers(2)
     failures: list[BaseException] = []
 
     def load() -> None:
         try:
-            ab(server, requests=1_000_000, seconds=3)
+            ab(server, *keeping, requests=1_000_000, seconds=3)
         except BaseException as error:
             failures.append(error)
 

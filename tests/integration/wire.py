@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -88,7 +88,7 @@ class Wire:
             return head
         if head.get("Transfer-Encoding") == "chunked":
             assert length is None
-            return self.with_body(head, b"".join(self.chunks()))
+            return self.with_body(head, self.chunks())
         if length is not None:
             return self.with_body(head, self.exactly(int(length)))
         assert head.closes, "neither length nor chunks, and the connection stays?"
@@ -120,15 +120,16 @@ class Wire:
             raise Truncated(data)
         return data
 
-    def chunks(self) -> Iterator[bytes]:
-        received = b""
+    def chunks(self) -> bytes:
+        received = bytearray()
         try:
             while size := int(self.line(), 16):
-                yield self.exactly(size)
+                received += self.exactly(size)
                 assert self.line() == ""
             assert self.line() == "", "a trailer nobody asked for"
-        except ConnectionResetError:
-            raise Truncated(received) from None
+        except (Truncated, ConnectionResetError):
+            raise Truncated(bytes(received)) from None
+        return bytes(received)
 
     def rest(self) -> bytes:
         """Everything until the end; a reset is no end (RFC 9112, 9.6)."""

@@ -174,8 +174,6 @@ class Connection:
             self.want(READ)
         http = self.http
         if http.idle:
-            if self.loop.draining and self.used:
-                self.close()
             return
         if self.fresh:
             self.fresh = False

@@ -16,7 +16,7 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Protocol
 
@@ -43,6 +43,9 @@ RETRY_ACCEPT = 0.5
 
 FIRST_REQUEST_GRACE = 1.0
 """Seconds that a new connection has for its first request when the worker is stopping."""
+
+NEXT_REQUEST_GRACE = 0.5
+"""The same for a kept connection: a request that is on its way must not meet a closed door."""
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -128,7 +131,6 @@ class EventLoop:
         self.listeners = [ListenerChannel(self, sock) for sock in worker.sockets]
         self.accepting = False
         self.resume_at = 0.0
-        self.draining = False
         self.exhausted = False
         self.now = monotonic()
         self.next_tick = self.now
@@ -178,14 +180,16 @@ class EventLoop:
 
     def drain(self) -> None:
         """Stop accepting; finish requests that have begun, within `graceful_timeout`."""
-        self.draining = True
         self.stop_accepting()
         deadline = monotonic() + self.graceful_timeout
-        grace = monotonic() + FIRST_REQUEST_GRACE
+        first = monotonic() + FIRST_REQUEST_GRACE
+        following = self.next_tick = monotonic() + NEXT_REQUEST_GRACE
+        # For responses that promised to keep the connection and are still on their way.
+        self.timeouts = replace(self.timeouts, keepalive=NEXT_REQUEST_GRACE)
         for connection in list(self.connections.values()):
             if connection.http.idle:
-                if not connection.used:
-                    connection.deadline = min(connection.deadline, grace)
+                grace = following if connection.used else first
+                connection.deadline = min(connection.deadline, grace)
                 connection.on_event(READ)
         while self.connections and monotonic() < deadline:
             self.step()

@@ -1,0 +1,102 @@
+"""What runs out, and what is under way when a worker has to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+from tests.integration.conftest import Serve
+from tests.integration.wire import Wire, render, wire
+from tests.servers import HELLO, Server
+
+APP = """\
+BODY = bytes(5 * 1024 * 1024)
+
+def app(environ, start_response):
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [BODY if environ["PATH_INFO"] == "/big" else b"%d" % len(body)]
+"""
+
+
+@contextlib.contextmanager
+def clients(server: Server, count: int) -> Iterator[list[Wire]]:
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(wire(server)) for _ in range(count)]
+
+
+def test_descriptors_that_run_out(serve: Serve) -> None:
+    """Idle connections make way, nobody is refused, and the log says so once."""
+    few = ("/bin/sh", "-c", 'ulimit -n 48; exec "$@"', "sh", sys.executable, "-m", "gunicorn")
+    server = serve(HELLO, "--keep-alive", "60", command=few)
+    with clients(server, 80) as crowd:
+        for client in crowd:
+            assert client.get().status == 200
+    assert server.get("/").status == 200
+    server.wait_for("Cannot accept connections: .* Too many open files")
+    assert server.log().count("[ERROR]") == 1
+
+
+def test_worker_connections(serve: Serve) -> None:
+    """Who comes beyond the limit waits for a place."""
+    server = serve(HELLO, "--keep-alive", "60", "--worker-connections", "3")
+    with clients(server, 4) as (first, *others, last):
+        for client in (first, *others):
+            assert client.get().status == 200
+        last.send(render("GET / HTTP/1.1\nHost: a"))
+        last.sock.settimeout(0.3)
+        with contextlib.suppress(TimeoutError):
+            raise AssertionError(f"served beyond the limit: {last.sock.recv(100)!r}")
+        last.sock.settimeout(20)
+        first.close()
+        assert last.answer().status == 200
+
+
+def test_a_graceful_stop_finishes_what_was_begun(serve: Serve) -> None:
+    server = serve(APP, "--keep-alive", "60", "--graceful-timeout", "20")
+    with clients(server, 10) as idle, clients(server, 3) as (half_head, half_body, reading):
+        for client in idle:
+            assert client.get().status == 200
+        reading.send(render("GET /big HTTP/1.1\nHost: a"))
+        half_body.send(render("POST / HTTP/1.1\nHost: a\nContent-Length: 6") + b"abc")
+        half_head.send(b"GET / HTTP/1.1\r\nHo")
+        assert idle[0].get().status == 200, "what came before is with the worker"
+        server.send_signal(signal.SIGTERM)
+        server.wait_for("Handling signal: term")
+        answer = idle[0].get()
+        assert (answer.status, answer.closes) == (200, True), "as if it had been on its way"
+        for client in idle:
+            assert client.closed(), "idle connections are let go"
+        half_body.send(b"def")
+        answer = half_body.answer()
+        assert (answer.body, answer.closes) == (b"6", True)
+        half_head.send(b"st: a\r\n\r\n")
+        answer = half_head.answer()
+        assert (answer.body, answer.closes) == (b"0", True)
+        assert len(reading.answer().body) == 5 * 1024 * 1024
+        before = time.monotonic()
+        assert server.wait() == 0
+        assert time.monotonic() - before < 10, "nothing is waited for that nobody has begun"
+
+
+def test_a_graceful_stop_has_an_end(serve: Serve) -> None:
+    server = serve(APP, "--graceful-timeout", "1")
+    with wire(server) as reading, wire(server) as half:
+        half.send(b"GET / HTTP/1.1\r\nHo")
+        reading.send(render("GET /big HTTP/1.1\nHost: a"))
+        assert server.get("/").status == 200
+        before = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - before < 10
+
+
+def test_a_quick_stop(serve: Serve) -> None:
+    server = serve(APP, "--graceful-timeout", "60")
+    with wire(server) as half:
+        half.send(b"GET / HTTP/1.1\r\nHo")
+        assert server.get("/").status == 200
+        assert server.stop(signal.SIGQUIT) == 0
+        assert half.closed()
