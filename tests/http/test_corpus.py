@@ -37,9 +37,7 @@ def test_case(case: Case, parser: type[HeadParser]) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.place} {case.name}")
 def test_both_roads_are_one(case: Case) -> None:
     policy = make_policy(case.settings)
-    fast, careful = (
-        run(connect(policy, case.peer, parser), [case.data]) for parser in PARSERS
-    )
+    fast, careful = (run(connect(policy, case.peer, parser), [case.data]) for parser in PARSERS)
     assert fast == careful
 
 

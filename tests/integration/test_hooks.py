@@ -34,7 +34,7 @@ def note(name, *arguments):
         file.write(json.dumps([name, os.getpid(), *map(describe, arguments)]) + "\\n")
 
 def describe(argument):
-    kind = type(argument).__name__
+    kind = type(argument).__name__.removeprefix("Fast")
     if kind == "Arbiter":
         assert argument.pid and argument.cfg.timeout == 2 and argument.log.info
         assert all(worker.pid == pid for pid, worker in argument.WORKERS.items())

@@ -324,9 +324,7 @@ def test_compatible_names() -> None:
 # Files
 
 
-def send_file(
-    response: Response, path: Path, offset: int = 0
-) -> tuple[bool, list[int]]:
+def send_file(response: Response, path: Path, offset: int = 0) -> tuple[bool, list[int]]:
     done: list[int] = []
     with path.open("rb") as file:
         file.seek(offset)

@@ -32,6 +32,12 @@ cdef class Request:
     cdef public bint must_close
 
 
+cdef struct Span:
+    const unsigned char *start
+    Py_ssize_t size
+    int slot
+
+
 cdef struct Name:
     # A field name that has been seen, as it was spelt. `first` is the slot of the first spelling
     # that has the same variable: a field is repeated when its `first` comes up twice.
@@ -46,6 +52,7 @@ cdef struct Name:
 cdef class HeadParser:
     cdef Name names[NAME_SLOTS]
     cdef list variables
+    cdef list values
     cdef dict first_slots
     cdef int known
     cdef unsigned int serial
@@ -61,6 +68,7 @@ cdef class HeadParser:
     cdef Request recognise(
         self, const unsigned char *base, Py_ssize_t available, dict variables, bint trusted
     )
+    cdef str value_of(self, const Span *span)
     cdef int find_name(self, const unsigned char *start, Py_ssize_t size, unsigned int hashed)
 
 
@@ -68,9 +76,21 @@ cdef class Fields:
     cdef readonly bytes start
     cdef readonly bytes block
     cdef readonly object length
+    cdef Py_ssize_t size    # the same, -1 for None
     cdef readonly bint close
     cdef readonly bint upgrade
     cdef readonly object dropped
+
+
+cdef enum:
+    TAIL = 128              # most bytes of a head behind its block of fields
+
+
+cdef struct Delimited:
+    # How the end of a body is found; `length` is -1 where it is not known.
+    int delimiting
+    Py_ssize_t length
+    bint keep_alive
 
 
 cdef class ResponseRenderer:
@@ -83,3 +103,7 @@ cdef class ResponseRenderer:
     cdef Fields recognise(self, status, fields)
     cpdef fields(self, status, fields)
     cpdef tuple head(self, Fields fields, str method, tuple version, bint keep_alive, body_length)
+    cdef Py_ssize_t write_head(
+        self, char *start, Fields fields, str method, tuple version, bint keep_alive,
+        Py_ssize_t known, Delimited *how,
+    )

@@ -30,6 +30,7 @@ cdef extern from "Python.h":
 cdef enum:
     MAX_NAMES = 1024
     MAX_FIELDS = 128        # heads with more of them take the other road
+    MAX_MEMO = 256          # bytes of a value that is worth remembering
 
 cdef enum Kind:
     PLAIN, HOST, CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, EXPECT, SCHEME
@@ -112,12 +113,6 @@ cdef class Request:
     should_close = request_module.Request.should_close
 
 
-cdef struct Span:
-    const unsigned char *start
-    Py_ssize_t size
-    int slot
-
-
 cdef class HeadParser:
     """`gunicorn.http.head.HeadParser` with a fast road of its own."""
 
@@ -131,6 +126,7 @@ cdef class HeadParser:
         self.hosts = self.python.hosts
         self.limits_body = policy.limit_request_body > 0
         self.variables = [None] * NAME_SLOTS
+        self.values = [""] * NAME_SLOTS
         self.first_slots = {}
 
     def __getattr__(self, name):
@@ -287,7 +283,7 @@ cdef class HeadParser:
                 return None
         cdef str value
         if host >= 0:
-            value = text(spans[host].start, spans[host].size)
+            value = self.value_of(&spans[host])
             if value not in self.hosts:
                 return None
         cdef object secure = None
@@ -304,7 +300,7 @@ cdef class HeadParser:
         else:
             verb = text(method, method_size)
         for index in range(count):
-            value = text(spans[index].start, spans[index].size)
+            value = self.value_of(&spans[index])
             PyDict_SetItem(
                 variables, <object>PyList_GET_ITEM(self.variables, spans[index].slot), value
             )
@@ -336,6 +332,22 @@ cdef class HeadParser:
         request.keep_alive = keep_alive
         request.version = VERSION_1_1 if minor else VERSION_1_0
         return request
+
+    cdef str value_of(self, const Span *span):
+        """The value of a field: the last one of that name once more, if it is the same."""
+        cdef PyObject *last
+        if span.size > MAX_MEMO:
+            return text(span.start, span.size)
+        last = PyList_GET_ITEM(self.values, span.slot)
+        if (
+            PyUnicode_GET_LENGTH(<object>last) == span.size
+            and PyUnicode_IS_COMPACT_ASCII(<object>last)
+            and memcmp(PyUnicode_DATA(<object>last), span.start, span.size) == 0
+        ):
+            return <str>last
+        value = text(span.start, span.size)
+        self.values[span.slot] = value
+        return value
 
     cdef int find_name(self, const unsigned char *start, Py_ssize_t size, unsigned int hashed):
         """The slot of a field name, which is learnt if there is room; -1 for a rare one."""
@@ -398,10 +410,6 @@ cdef inline int hexadecimal(unsigned char digit):
 cdef enum:
     ROOM = 8192             # bytes of fields; a response with more of them takes the other road
 
-cdef bytes KEEP_ALIVE_LINE = b"Connection: keep-alive\r\n"
-cdef bytes CLOSE_LINE = b"Connection: close\r\n"
-cdef bytes CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
-cdef bytes END = b"\r\n"
 
 
 cdef class Fields:
@@ -429,6 +437,7 @@ cdef class ResponseRenderer:
         fields.start = rendered.start
         fields.block = rendered.block.encode("latin-1")
         fields.length = rendered.length
+        fields.size = -1 if rendered.length is None else rendered.length
         fields.close = rendered.close
         fields.upgrade = rendered.upgrade
         fields.dropped = rendered.dropped
@@ -443,7 +452,7 @@ cdef class ResponseRenderer:
         cdef PyObject *found
         cdef PyObject *kind_found
         cdef long kind
-        cdef object length = None
+        cdef Py_ssize_t length = -1
         cdef object name, value
         if type(status) is not str or type(fields) is not list:
             return None
@@ -463,12 +472,13 @@ cdef class ResponseRenderer:
             text = <const char *>PyUnicode_DATA(value)
             size = PyUnicode_GET_LENGTH(value)
             if kind != FIELD_PLAIN:
-                if kind != FIELD_CONTENT_LENGTH or length is not None or not 0 < size < 19:
+                if kind != FIELD_CONTENT_LENGTH or length >= 0 or not 0 < size < 19:
                     return None
+                length = 0
                 for index in range(size):
                     if not 48 <= text[index] <= 57:
                         return None
-                length = int(value)
+                    length = length * 10 + (text[index] - 48)
                 continue
             if out - block + PyUnicode_GET_LENGTH(name) + size + 4 > ROOM:
                 return None
@@ -487,43 +497,69 @@ cdef class ResponseRenderer:
         cdef Fields known = Fields.__new__(Fields)
         known.start = <bytes>found
         known.block = PyBytes_FromStringAndSize(block, out - block)
-        known.length = length
+        known.size = length
+        if length >= 0:
+            known.length = length
         return known
 
     cpdef tuple head(self, Fields fields, str method, tuple version, bint keep_alive, body_length):
         """See `gunicorn.http.response.ResponseRenderer.head`."""
+        cdef Delimited how
+        cdef Py_ssize_t known = -1 if body_length is None else body_length
+        cdef bytes head = PyBytes_FromStringAndSize(
+            NULL, PyBytes_GET_SIZE(fields.start) + PyBytes_GET_SIZE(fields.block) + TAIL
+        )
+        cdef Py_ssize_t size = self.write_head(
+            PyBytes_AS_STRING(head), fields, method, version, keep_alive, known, &how
+        )
+        return (
+            head[:size], how.delimiting, None if how.length < 0 else how.length, how.keep_alive
+        )
+
+    cdef Py_ssize_t write_head(
+        self, char *start, Fields fields, str method, tuple version, bint keep_alive,
+        Py_ssize_t known, Delimited *how,
+    ):
+        """Write the head, of at most TAIL bytes more than start and block, and return its size.
+
+        `known` is the length of the body, or -1.
+        """
         cdef char digits[32]
         cdef char *number = digits + 32
-        cdef object length = fields.length
+        cdef char *out = start
+        cdef Py_ssize_t length = fields.size
+        cdef Py_ssize_t rest
         cdef int delimiting = LENGTH
         cdef const char *code = PyBytes_AS_STRING(fields.start) + 9
         cdef bint modern = version is VERSION_1_1 or version >= VERSION_1_1
-        cdef bytes connection = None
-        cdef long long rest
         keep_alive = keep_alive and not fields.close
-        if code[0] == 49 or memcmp(code, b"204", 3) == 0 or memcmp(code, b"304", 3) == 0:
+        if code[0] == 49 or is_bodiless(code):
             delimiting = NO_BODY
             if code[0] != 51:
-                length = None
+                # RFC 9110, 15.3.6: of these, only 205 says that it is empty.
+                length = 0 if code[0] == 50 and code[2] == 53 else -1
             if fields.upgrade:
-                return fields.start + fields.block + END, CLOSE, None, False
+                delimiting, keep_alive = CLOSE, False
         elif method == "HEAD":
             delimiting = NO_BODY
-            if length is None:
-                length = body_length or None
-        elif length is None:
-            if body_length is not None:
-                length = body_length
+            if length < 0 and known > 0:
+                length = known
+        elif length < 0:
+            if known >= 0:
+                length = known
             elif modern:
                 delimiting = CHUNKED
             else:
-                delimiting = CLOSE
-                keep_alive = False
-        if not keep_alive:
-            connection = CLOSE_LINE
+                delimiting, keep_alive = CLOSE, False
+        out = put(out, PyBytes_AS_STRING(fields.start), PyBytes_GET_SIZE(fields.start))
+        out = put(out, PyBytes_AS_STRING(fields.block), PyBytes_GET_SIZE(fields.block))
+        if fields.upgrade:
+            pass
+        elif not keep_alive:
+            out = put(out, b"Connection: close\r\n", 19)
         elif not modern:
-            connection = KEEP_ALIVE_LINE
-        if length is not None:
+            out = put(out, b"Connection: keep-alive\r\n", 24)
+        if length >= 0:
             rest = length
             while True:
                 number -= 1
@@ -531,39 +567,23 @@ cdef class ResponseRenderer:
                 rest //= 10
                 if rest == 0:
                     break
-        return (
-            assembled(fields, connection, number, digits + 32 - number, delimiting == CHUNKED),
-            delimiting,
-            length,
-            keep_alive,
-        )
-
-
-cdef bytes assembled(
-    Fields fields, bytes connection, const char *number, Py_ssize_t digits, bint chunked
-):
-    """The head in one piece."""
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(fields.start) + PyBytes_GET_SIZE(fields.block) + 2
-    if connection is not None:
-        size += PyBytes_GET_SIZE(connection)
-    if digits:
-        size += 18 + digits
-    elif chunked:
-        size += PyBytes_GET_SIZE(CHUNKED_LINE)
-    cdef bytes head = PyBytes_FromStringAndSize(NULL, size)
-    cdef char *out = PyBytes_AS_STRING(head)
-    out = put(out, PyBytes_AS_STRING(fields.start), PyBytes_GET_SIZE(fields.start))
-    out = put(out, PyBytes_AS_STRING(fields.block), PyBytes_GET_SIZE(fields.block))
-    if connection is not None:
-        out = put(out, PyBytes_AS_STRING(connection), PyBytes_GET_SIZE(connection))
-    if digits:
-        out = put(out, b"Content-Length: ", 16)
-        out = put(out, number, digits)
+            out = put(out, b"Content-Length: ", 16)
+            out = put(out, number, digits + 32 - number)
+            out = put(out, b"\r\n", 2)
+        elif delimiting == CHUNKED:
+            out = put(out, b"Transfer-Encoding: chunked\r\n", 28)
         out = put(out, b"\r\n", 2)
-    elif chunked:
-        out = put(out, PyBytes_AS_STRING(CHUNKED_LINE), PyBytes_GET_SIZE(CHUNKED_LINE))
-    put(out, b"\r\n", 2)
-    return head
+        how.delimiting = delimiting
+        how.length = length
+        how.keep_alive = keep_alive
+        return out - start
+
+
+cdef inline bint is_bodiless(const char *code):
+    """Whether this is 204, 205 or 304."""
+    return code[1] == 48 and (
+        (code[0] == 50 and (code[2] == 52 or code[2] == 53)) or (code[0] == 51 and code[2] == 52)
+    )
 
 
 cdef inline char *put(char *out, const char *data, Py_ssize_t size):

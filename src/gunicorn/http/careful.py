@@ -35,9 +35,7 @@ CONVENTIONAL_METHOD = re.compile(r"[^a-z#]{3,20}")
 FIELD_CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 VERSION = re.compile(r"HTTP/([0-9])\.([0-9])")
 TARGET = re.compile(r'[!"$-~\x80-\xff]+')
-ABSOLUTE_FORM = re.compile(
-    r"[Hh][Tt][Tt][Pp][Ss]?://([^/?@\\:][^/?@\\]*)((?:/[^?]*)?)(?:\?(.*))?"
-)
+ABSOLUTE_FORM = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://([^/?@\\:][^/?@\\]*)((?:/[^?]*)?)(?:\?(.*))?")
 """Neither userinfo nor an empty host, which are refused (RFC 9110, 4.2.1 and 4.2.4)."""
 
 CGI_NAMES = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}

@@ -114,6 +114,11 @@ class HTTPConnection:
         return self.state == HEAD or (self.state == PROXY and not self.buffer)
 
     @property
+    def at_rest(self) -> bool:
+        """Whether the next byte will be the first of a request head."""
+        return self.state == HEAD and self.partial is None
+
+    @property
     def unread_body(self) -> bool:
         """Whether the current request has body bytes that nobody has received, or ever will."""
         body = self.request.body if self.request is not None else None

@@ -12,6 +12,7 @@ store and costs no timer.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -32,62 +33,76 @@ from gunicorn.wsgi.response import ClientDisconnected, Response
 if TYPE_CHECKING:
     from gunicorn.workers.loop import EventLoop
 
-READING, SENDING, LINGERING, CLOSED = range(4)
-
-RECEIVE_SIZE = 64 * 1024
-"""Bytes asked of the kernel at once."""
-
 LINGER_TIME = 2.0
 """Seconds for which a refused client may go on sending."""
 
 RESET = struct.pack("ii", 1, 0)
 
 
-class Connection:
-    """One client; a `Sink` and `Source` for the application's response and input."""
+READING, SENDING, LINGERING, CLOSED = range(4)
 
-    __slots__ = (
-        "deadline",
-        "fd",
-        "fresh",
-        "http",
-        "interest",
-        "loop",
-        "outbox",
-        "peer",
-        "recv",
-        "response",
-        "send_bytes",
-        "sock",
-        "state",
-        "used",
-    )
+RECEIVE_SIZE = 64 * 1024
+"""Bytes asked of the kernel at once."""
+
+
+IN_SUBCLASSES: tuple[str, ...] = tuple("")
+"""Slots of a class whose attributes are declared here and kept by its subclasses."""
+
+
+class ConnectionLife:
+    """What a connection does, wherever it keeps its attributes.
+
+    It is a `Sink` and `Source` for the application's response and input.
+    """
+
+    __slots__ = IN_SUBCLASSES
+
+    loop: EventLoop
+    sock: socket.socket
+    fd: int
+    http: HTTPConnection
+    peer: Any
+    request: Any
+    response: Response | None
+    outbox: Outbox
+    recv: Callable[[int], bytes]
+    send_bytes: Callable[[bytes | memoryview], int]
+    deadline: float
+    state: int
+    interest: int
+    """The readiness that the loop reports; 0 before it does."""
+    calm: bool
+    """Whether the next byte will be the first of a request head."""
+    fresh: bool
+    """Whether not a byte of the next request has been received."""
+    used: bool
+    """Whether a request has been answered on this connection."""
 
     can_send_files = True
     plain = True
     """Whether the kernel may be given a response in other ways than by `send`."""
 
-    def __init__(self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any) -> None:
-        self.loop = loop
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.peer = peer
-        self.recv = sock.recv
-        self.send_bytes = sock.send
-        self.outbox = Outbox(self.plain and loop.uses_sendfile)
-        self.interest = 0
-        self.state = READING
-        self.fresh = True
-        """Whether not a byte of the next request has been received."""
-        self.used = False
-        """Whether a request has been answered on this connection."""
-        self.response: Response | None = None
-        self.deadline = loop.now + loop.timeouts.header
+    def open(self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any) -> None:
+        """Take on an accepted socket; `peer` and `server` are the addresses of its ends."""
         variables = connection_variables(
             loop.variables, server=server, peer=peer, socket=sock, secure=loop.secure
         )
         variables["wsgi.early_hints"] = self.send_early_hints
+        self.loop = loop
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.peer = peer
         self.http = HTTPConnection(loop.parser, loop.policy, variables, peer, loop.new_chunked_body)
+        self.recv = sock.recv
+        self.send_bytes = sock.send
+        self.outbox = Outbox(self.plain and loop.uses_sendfile)
+        self.request = self.response = None
+        self.interest = 0
+        self.state = READING
+        self.calm = self.http.at_rest
+        self.fresh = True
+        self.used = False
+        self.deadline = loop.now + loop.timeouts.header
 
     # Events
 
@@ -95,7 +110,22 @@ class Connection:
         """The socket is ready: go on where this connection is."""
         if self.state == READING:
             self.read()
-        elif self.state == SENDING:
+        else:
+            self.go_on()
+
+    def read(self) -> None:
+        try:
+            data = self.recv(RECEIVE_SIZE)
+        except BlockingIOError:
+            self.wait_for_data()
+        except OSError as error:
+            self.fail(error)
+        else:
+            self.take(data)
+
+    def go_on(self) -> None:
+        """The socket is ready for what this connection does instead of reading requests."""
+        if self.state == SENDING:
             self.flush()
         elif self.state == LINGERING:
             self.discard()
@@ -110,21 +140,27 @@ class Connection:
         else:
             self.close()
 
-    def read(self) -> None:
-        try:
-            data = self.recv(RECEIVE_SIZE)
-        except BlockingIOError:
-            self.wait_for_data()
-            return
-        except OSError as error:
-            self.loop.log.debug("Client %s: %s", self.peer, error)
-            self.close()
-            return
+    def fail(self, error: OSError) -> None:
+        """The connection is broken."""
+        self.loop.log.debug("Client %s: %s", self.peer, error)
+        self.close()
+
+    def take(self, data: bytes) -> None:
+        """Bytes have arrived; none means that no more will."""
         if not data:
             self.on_eof()
             return
+        self.calm = False
         try:
             request = self.http.receive(data)
+        except HTTPError as error:
+            self.refuse(error)
+            return
+        self.serve_all(request)
+
+    def serve_all(self, request: Request | None) -> None:
+        """Serve `request` and those that have come behind it, then wait for more."""
+        try:
             while request is not None:
                 request = self.serve(request)
         except HTTPError as error:
@@ -132,6 +168,15 @@ class Connection:
             return
         if self.state == READING:
             self.wait_for_data()
+
+    def advance(self, response: Response) -> None:
+        """Go on after a response that the application is done with."""
+        try:
+            request = self.settle(response)
+        except HTTPError as error:
+            self.refuse(error)
+            return
+        self.serve_all(request)
 
     def on_eof(self) -> None:
         """The client has sent its last byte."""
@@ -143,7 +188,11 @@ class Connection:
 
     def serve(self, request: Request) -> Request | None:
         """Answer one request; return the next one if it is there already."""
-        response = self.loop.handle(request, self, self)
+        self.request = request
+        return self.settle(self.loop.handle(request, self, self))
+
+    def settle(self, response: Response) -> Request | None:
+        """The application is done; what of its response is queued is left to the loop."""
         if self.outbox:
             self.response = response
             self.state = SENDING
@@ -155,6 +204,7 @@ class Connection:
     def after(self, response: Response) -> Request | None:
         """The response has left: keep the connection or not."""
         now = self.loop.refresh_clock()
+        self.request = None
         if response.keep_alive and not self.http.unread_body and self.state != CLOSED:
             self.deadline = now + self.loop.timeouts.keepalive
             self.fresh = True
@@ -173,6 +223,7 @@ class Connection:
         if self.interest != READ:
             self.want(READ)
         http = self.http
+        self.calm = http.at_rest
         if http.idle:
             return
         if self.fresh:
@@ -212,6 +263,14 @@ class Connection:
         return True
 
     # Sink
+
+    def send_rest(self, data: bytes, sent: int, error: int) -> None:
+        """The kernel took `sent` bytes of `data`, or -1 when there was an `error`."""
+        if sent < 0 and error not in (errno.EAGAIN, errno.EINTR):
+            self.loop.log.debug("Client %s: %s", self.peer, os.strerror(error))
+            self.close()
+            return
+        self.queue(memoryview(data)[max(sent, 0) :])
 
     def send(self, data: bytes) -> None:
         if self.outbox:
@@ -284,7 +343,7 @@ class Connection:
 
     def send_early_hints(self, fields: list[tuple[str, str]]) -> None:
         """`wsgi.early_hints`: send 103 Early Hints with `fields` (RFC 8297)."""
-        request = self.http.request
+        request = self.request
         if request is None or request.version < (1, 1):
             return
         rendered = self.loop.renderer.fields("103 Early Hints", fields)
@@ -330,23 +389,15 @@ class Connection:
         except BlockingIOError:
             return
         except OSError as error:
-            self.loop.log.debug("Client %s: %s", self.peer, error)
-            self.close()
+            self.fail(error)
+            return
         self.deadline = self.loop.now + self.loop.timeouts.send
         if self.outbox or self.state == CLOSED:
             return
         response, self.response = self.response, None
         assert response is not None
         self.state = READING
-        try:
-            request = self.after(response)
-            while request is not None:
-                request = self.serve(request)
-        except HTTPError as error:
-            self.refuse(error)
-            return
-        if self.state == READING:
-            self.wait_for_data()
+        self.advance(response)
 
     def want(self, interest: int) -> None:
         """Tell the loop which readiness to report."""
@@ -393,6 +444,34 @@ class Connection:
             return
         self.state = CLOSED
         self.loop.forget(self)
+        # The environ leads back here, by way of `wsgi.early_hints`.
+        self.request = self.http.request = None
         self.http.variables = {}
         self.sock.close()
         self.outbox.clear()
+
+
+class Connection(ConnectionLife):
+    """One client."""
+
+    __slots__ = (
+        "calm",
+        "deadline",
+        "fd",
+        "fresh",
+        "http",
+        "interest",
+        "loop",
+        "outbox",
+        "peer",
+        "recv",
+        "request",
+        "response",
+        "send_bytes",
+        "sock",
+        "state",
+        "used",
+    )
+
+    def __init__(self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any) -> None:
+        self.open(loop, sock, peer, server)

@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 import gunicorn
@@ -84,9 +84,15 @@ def _module_candidates(name: str) -> list[str]:
 
 def from_user_code(tb: TracebackType | None) -> TracebackType | None:
     """Return the part of a traceback that begins in the user's own code; None without any."""
-    while tb is not None and _is_ours(tb.tb_frame.f_code.co_filename):
+    while tb is not None and _is_our_frame(tb.tb_frame):
         tb = tb.tb_next
     return tb
+
+
+def _is_our_frame(frame: FrameType) -> bool:
+    # Frames of compiled modules name a source file that need not be there.
+    module = frame.f_globals.get("__name__") or ""
+    return module.partition(".")[0] == "gunicorn" or _is_ours(frame.f_code.co_filename)
 
 
 def _is_ours(filename: str) -> bool:

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 class RequestHandler:
     """Serves requests with the application of `worker`."""
 
-    def __init__(self, worker: Worker, renderer: ResponseRenderer) -> None:
+    def __init__(
+        self, worker: Worker, renderer: ResponseRenderer, response_class: type[Response]
+    ) -> None:
         cfg = worker.cfg
         assert worker.wsgi is not None
         self.worker = worker
@@ -44,6 +46,7 @@ class RequestHandler:
         self.access = worker.log.access_writer()
         self.pre_request = self.hook("pre_request")
         self.post_request = self.hook("post_request")
+        self.response_class = response_class
         self.warned_of: set[str] = set()
 
     def hook(self, name: str) -> Callable[..., Any] | None:
@@ -59,41 +62,63 @@ class RequestHandler:
         """
         worker = self.worker
         worker.nr += 1
-        if worker.nr >= worker.max_requests and worker.alive:
-            self.log.info("Autorestarting worker after current request.")
-            worker.alive = False
+        if worker.nr >= worker.max_requests:
+            self.retire()
         started = self.cells[BUSY_SINCE] = monotonic()
         variables = request.variables
-        response = Response(
+        response = self.response_class(
             request, sink, self.renderer, request.keep_alive and self.keeps_alive and worker.alive
         )
         if request.body is not None:
             self.provide_input(request, request.body, source)
         if not variables["SERVER_PORT"]:
             name_server_by_host(variables)
-        result: Any = None
         try:
             if self.pre_request is not None:
                 self.pre_request(worker, request)
             result = self.app(variables, response.start_response)
-            kind = type(result)
-            if kind is list and len(result) == 1:
+        except BaseException as error:
+            self.failed(error, request, response, started)
+        else:
+            self.finish(result, request, response, started)
+        return response
+
+    def retire(self) -> None:
+        """Enough requests: this one is the last."""
+        if self.worker.alive:
+            self.log.info("Autorestarting worker after current request.")
+            self.worker.alive = False
+
+    def finish(self, result: Any, request: Request, response: Response, started: float) -> None:
+        """Send what the application returned."""
+        try:
+            if type(result) is list and len(result) == 1:
                 response.send_whole(result[0])
             elif isinstance(result, FileWrapper) and self.send_file(result, response, started):
-                return response
+                return
             else:
                 self.send_iterable(result, response)
         except Exception as error:
             self.fail(error, request, response)
         except BaseException:
-            # The worker was told to quit in the middle of the request.
+            # The worker was told to quit in the middle of the response.
             response.abandon()
             self.close(result, request)
             raise
         if result.__class__ is not list:
             self.close(result, request)
         self.complete(request, response, started)
-        return response
+
+    def failed(
+        self, error: BaseException, request: Request, response: Response, started: float
+    ) -> None:
+        """The application raised before it returned anything."""
+        if not isinstance(error, Exception):
+            # The worker was told to quit in the middle of the request.
+            response.abandon()
+            raise error
+        self.fail(error, request, response)
+        self.complete(request, response, started)
 
     def provide_input(self, request: Request, body: Body, source: Source) -> None:
         """Make `wsgi.input` of a body; one that is here whole has a length, chunked or not."""

@@ -21,13 +21,12 @@ from time import monotonic
 from typing import Any, Protocol
 
 from gunicorn import SERVER_SOFTWARE
-from gunicorn.http.head import HeadParser
 from gunicorn.http.policy import Policy
-from gunicorn.http.response import ResponseRenderer
 from gunicorn.scoreboard import CONNECTIONS
 from gunicorn.workers.base import Worker
-from gunicorn.workers.connection import Connection
+from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.handler import RequestHandler, errors_streams
+from gunicorn.workers.implementation import choose
 from gunicorn.workers.policy import http_policy
 from gunicorn.workers.poller import READ, new_poller
 from gunicorn.workers.spool import Spooler
@@ -105,10 +104,11 @@ class EventLoop:
         self.log = worker.log
         self.notify = worker.notify
         self.policy: Policy = http_policy(cfg)
-        self.parser = HeadParser(self.policy)
-        self.renderer = ResponseRenderer()
+        self.implementation = choose(cfg.http_parser)
+        self.parser = self.implementation.parser(self.policy)
+        self.renderer = self.implementation.renderer()
         self.new_chunked_body = Spooler(cfg.tmp_upload_dir, worker.log)
-        self.handler = RequestHandler(worker, self.renderer)
+        self.handler = RequestHandler(worker, self.renderer, self.implementation.response_class)
         self.handle = self.handler.handle
         self.timeouts = Timeouts(keepalive=float(cfg.keepalive))
         self.graceful_timeout = float(cfg.graceful_timeout)
@@ -127,7 +127,7 @@ class EventLoop:
         )
         self.poller = new_poller()
         self.channels: dict[int, Channel] = {}
-        self.connections: dict[int, Connection] = {}
+        self.connections: dict[int, ConnectionLife] = {}
         self.listeners = [ListenerChannel(self, sock) for sock in worker.sockets]
         self.accepting = False
         self.resume_at = 0.0
@@ -135,6 +135,8 @@ class EventLoop:
         self.now = monotonic()
         self.next_tick = self.now
         self.cells = worker.tmp.cells
+        self.dispatch = self.implementation.dispatch
+        self.implementation.serve(self)
 
     # The life of the loop
 
@@ -151,11 +153,7 @@ class EventLoop:
         """Wait for something to happen, at most until the next tick, and deal with it."""
         events = self.poller.poll(max(self.next_tick - monotonic(), 0.0))
         self.refresh_clock()
-        channels = self.channels
-        for fd, mask in events:
-            channel = channels.get(fd)
-            if channel is not None:
-                channel.on_event(mask)
+        self.dispatch(events, self.channels)
 
     def refresh_clock(self) -> float:
         """Bring `now` up to date; long batches of requests tick from here."""
@@ -167,6 +165,7 @@ class EventLoop:
     def tick(self, now: float) -> None:
         """What is done twice a second."""
         self.next_tick = now + TICK
+        self.implementation.tick(self.next_tick)
         self.notify()
         self.renderer.status_lines.refresh()
         self.cells[CONNECTIONS] = len(self.connections)
@@ -230,7 +229,7 @@ class EventLoop:
     def accept_plain(self, listener: ListenerChannel) -> None:
         sock, peer = listener.sock.accept()
         sock.setblocking(False)
-        connection = Connection(self, sock, peer, listener.address)
+        connection = self.implementation.connection(self, sock, peer, listener.address)
         self.connections[connection.fd] = connection
         connection.on_event(READ)
 
@@ -277,7 +276,7 @@ class EventLoop:
         self.channels[channel.fd] = channel
         self.poller.register(channel.fd, READ)
 
-    def watch(self, connection: Connection, interest: int) -> None:
+    def watch(self, connection: ConnectionLife, interest: int) -> None:
         """Report `interest` of a connection; `connection.interest` is what is reported so far."""
         if connection.interest:
             self.poller.modify(connection.fd, interest)
@@ -285,7 +284,7 @@ class EventLoop:
             self.channels[connection.fd] = connection
             self.poller.register(connection.fd, interest)
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: ConnectionLife) -> None:
         """A connection is about to be closed."""
         self.connections.pop(connection.fd, None)
         if connection.interest:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
-from gunicorn.http.request import Request
 from gunicorn.http.response import (
     CHUNKED,
     CLOSE,
@@ -55,46 +54,36 @@ JOIN_BELOW = 16 * 1024
 """Bodies up to this many bytes are joined to their head: a copy is cheaper than two buffers."""
 
 
-class Response:
-    """One response; applications see `start_response` and `write`, hooks and logs the rest."""
+IN_SUBCLASSES: tuple[str, ...] = tuple("")
+"""Slots of a class whose attributes are declared here and kept by its subclasses."""
 
-    __slots__ = (
-        "aborted",
-        "delimiting",
-        "fields",
-        "headers",
-        "headers_sent",
-        "keep_alive",
-        "remaining",
-        "renderer",
-        "request",
-        "response_length",
-        "sent",
-        "short",
-        "sink",
-        "status",
-    )
 
-    def __init__(
-        self, request: Request, sink: Sink, renderer: ResponseRenderer, keep_alive: bool
-    ) -> None:
-        self.request = request
-        self.sink = sink
-        self.renderer = renderer
-        self.keep_alive = keep_alive
-        """Whether the connection can be used again after this response."""
-        self.status: str = ""
-        self.headers: list[tuple[str, str]] = []
-        self.fields: Fields | None = None
-        self.headers_sent = False
-        self.sent = 0
-        """Bytes of the body handed to the connection."""
-        self.response_length: int | None = None
-        """Content-Length, where it is known."""
-        self.delimiting = LENGTH
-        self.aborted = False
-        self.short = False
-        """Whether the body ended before its announced length."""
+class ResponseLife:
+    """What a response does, wherever it keeps its attributes.
+
+    Applications see `start_response` and `write`, hooks and logs the rest.
+    """
+
+    __slots__ = IN_SUBCLASSES
+
+    request: Any
+    sink: Sink
+    renderer: ResponseRenderer
+    keep_alive: bool
+    """Whether the connection can be used again after this response."""
+    status: str
+    headers: Sequence[tuple[str, str]]
+    fields: Fields | None
+    headers_sent: bool
+    sent: int
+    """Bytes of the body handed to the connection."""
+    response_length: int | None
+    """Content-Length, where it is known."""
+    remaining: int | None
+    delimiting: int
+    aborted: bool
+    short: bool
+    """Whether the body ended before its announced length."""
 
     @property
     def status_code(self) -> int:
@@ -251,6 +240,45 @@ class Response:
         """No more can be said on this connection: its end must tell that the response is cut."""
         self.keep_alive = False
         self.aborted = True
+
+
+class Response(ResponseLife):
+    """One response."""
+
+    __slots__ = (
+        "aborted",
+        "delimiting",
+        "fields",
+        "headers",
+        "headers_sent",
+        "keep_alive",
+        "remaining",
+        "renderer",
+        "request",
+        "response_length",
+        "sent",
+        "short",
+        "sink",
+        "status",
+    )
+
+    def __init__(
+        self, request: Any, sink: Sink, renderer: ResponseRenderer, keep_alive: bool
+    ) -> None:
+        self.request = request
+        self.sink = sink
+        self.renderer = renderer
+        self.keep_alive = keep_alive
+        self.status = ""
+        self.headers = ()
+        self.fields = None
+        self.headers_sent = False
+        self.sent = 0
+        self.response_length = None
+        self.remaining = None
+        self.delimiting = LENGTH
+        self.aborted = False
+        self.short = False
 
 
 def is_complete(result: Any) -> bool:

@@ -1,0 +1,32 @@
+"""Builds the compiled hot path, which is optional: without a compiler the Python twin serves.
+
+GUNICORN_PURE_PYTHON=1 in the environment leaves it out on purpose.
+"""
+
+import os
+import sys
+
+from setuptools import Extension, setup
+
+MODULES = ("gunicorn.http._head", "gunicorn.workers._exchange")
+
+
+def extensions() -> list[Extension]:
+    """The compiled modules, translated by Cython."""
+    if os.environ.get("GUNICORN_PURE_PYTHON") == "1" or sys.implementation.name != "cpython":
+        return []
+    from Cython.Build import cythonize  # noqa: PLC0415 - a pure build does without Cython
+
+    modules = [
+        Extension(
+            name,
+            [f"src/{name.replace('.', '/')}.pyx"],
+            extra_compile_args=["-O3"],
+            optional=True,
+        )
+        for name in MODULES
+    ]
+    return cythonize(modules, include_path=["src"], build_dir="build/cython")
+
+
+setup(ext_modules=extensions())

@@ -1,0 +1,286 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+"""The conventional exchange on a kept connection, compiled: `gunicorn.workers.exchange` in C.
+
+How to think about it. A request that came whole and has no body, an application that returns a
+list of one piece of bytes, and a client that takes it: one recv, one send, and between them
+nothing but the application and a few objects. Everything else leaves this road at the first sign
+of it and goes on in Python, with nothing done twice.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Copy
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.string cimport memcpy, strerror
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from gunicorn.http._head cimport (
+    LENGTH,
+    NO_BODY,
+    TAIL,
+    Delimited,
+    Fields,
+    HeadParser,
+    Request,
+    ResponseRenderer,
+)
+
+from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
+from gunicorn.wsgi.environ import name_server_by_host
+
+cdef extern from "<sys/socket.h>" nogil:
+    ssize_t recv(int descriptor, void *buffer, size_t size, int flags)
+    ssize_t send(int descriptor, const void *buffer, size_t size, int flags)
+    int MSG_NOSIGNAL
+
+cdef enum:
+    RECEIVE_SIZE = 65536
+    SEND_SIZE = 32768       # responses up to this size are assembled in one buffer
+    READING = 0
+    READ = 1
+
+cdef int BUSY = BUSY_SINCE
+cdef int ANSWERED = REQUESTS
+cdef tuple HTTP_1_1 = (1, 1)
+
+
+cdef inline double monotonic() noexcept:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9
+
+
+cdef class Steady:
+    """What all connections of one loop share, at hand without a look-up."""
+
+    cdef char received[RECEIVE_SIZE]
+    cdef char sending[SEND_SIZE]
+    cdef double[::1] cells
+    cdef HeadParser parser
+    cdef ResponseRenderer renderer
+    cdef object loop
+    cdef object handler
+    cdef object worker
+    cdef object app
+    cdef object access
+    cdef object response_class
+    cdef object max_requests
+    cdef bint keeps_alive
+    cdef bint hooked
+    cdef double keepalive
+    cdef public double next_tick
+
+    def __init__(self, loop, handler, response_class):
+        """`loop` and `handler` are the worker's; their settings do not change any more."""
+        self.loop = loop
+        self.handler = handler
+        self.worker = handler.worker
+        self.app = handler.app
+        self.access = handler.access
+        self.cells = handler.cells
+        self.parser = loop.parser
+        self.renderer = loop.renderer
+        self.response_class = response_class
+        self.max_requests = handler.worker.max_requests
+        self.keeps_alive = handler.keeps_alive
+        self.hooked = handler.pre_request is not None or handler.post_request is not None
+        self.keepalive = loop.timeouts.keepalive
+        self.next_tick = 0.0
+
+    cdef double refresh_clock(self) except -1.0:
+        cdef double now = monotonic()
+        if now >= self.next_tick:
+            self.loop.refresh_clock()
+        return now
+
+
+cdef class Response:
+    """`gunicorn.wsgi.response.ResponseBase` in C: the road of a response in one piece."""
+
+    cdef public object request
+    cdef public object sink
+    cdef public ResponseRenderer renderer
+    cdef public str status
+    cdef public object headers
+    cdef public Fields fields
+    cdef public object response_length
+    cdef public object remaining
+    cdef public Py_ssize_t sent
+    cdef public int delimiting
+    cdef public bint keep_alive
+    cdef public bint headers_sent
+    cdef public bint aborted
+    cdef public bint short
+
+    def __init__(self, request, sink, ResponseRenderer renderer, bint keep_alive):
+        self.begin(request, sink, renderer, keep_alive)
+
+    cdef void begin(self, object request, object sink, ResponseRenderer renderer, bint keep_alive):
+        self.request = request
+        self.sink = sink
+        self.renderer = renderer
+        self.keep_alive = keep_alive
+        self.status = ""
+        self.headers = ()
+        self.delimiting = LENGTH
+
+    def __call__(self, status, headers, exc_info=None):
+        """start_response: the response itself is the callable, so none is made for it."""
+        if exc_info is not None or self.fields is not None or type(status) is not str:
+            return self.start_response(status, headers, exc_info)
+        cdef Fields fields = self.renderer.recognise(status, headers)
+        if fields is None or PyBytes_AS_STRING(fields.start)[9] == 49:
+            return self.start_response(status, headers, exc_info)
+        self.fields = fields
+        self.status = status
+        self.headers = headers
+        return self.write
+
+
+cdef class Exchange:
+    """`gunicorn.workers.exchange.Exchange` in C."""
+
+    cdef public object loop
+    cdef public object sock
+    cdef public object http
+    cdef public object peer
+    cdef public dict variables
+    cdef public object request
+    cdef Steady steady
+    cdef bint queued
+    cdef public double deadline
+    cdef public int fd
+    cdef public int state
+    cdef public int interest
+    cdef public bint trusted
+    cdef public bint calm
+    cdef public bint fresh
+    cdef public bint used
+
+    def keep_at_hand(self, Steady steady):
+        """`steady` serves this connection, which is open."""
+        self.steady = steady
+        self.trusted = self.http.trusted
+        self.variables = self.http.variables
+
+    def on_event(self, int _mask, /):
+        """The socket is ready: go on where this connection is."""
+        self.ready()
+
+    cdef int ready(self) except -1:
+        if self.state != READING:
+            self.go_on()
+            return 0
+        cdef Steady steady = self.steady
+        cdef ssize_t size = recv(self.fd, steady.received, RECEIVE_SIZE, 0)
+        if size > 0:
+            if not (self.calm and not steady.hooked and self.exchange(steady, size)):
+                self.take(PyBytes_FromStringAndSize(steady.received, size))
+        elif size == 0:
+            self.take(b"")
+        elif errno == EAGAIN or errno == EINTR:
+            self.wait_for_data()
+        else:
+            self.fail(OSError(errno, strerror(errno).decode()))
+        return 0
+
+    cdef bint exchange(self, Steady steady, ssize_t size) except -1:
+        """Serve the request in the buffer; False when it is not a conventional one."""
+        cdef dict variables = PyDict_Copy(self.variables)
+        cdef Request request = steady.parser.recognise(
+            <const unsigned char *>steady.received, size, variables, self.trusted
+        )
+        if request is None or request.head_end != size or request.content_length:
+            return False
+        request.data = PyBytes_FromStringAndSize(steady.received, size)
+        request.peer_addr = self.peer
+        if not variables["SERVER_PORT"]:
+            name_server_by_host(variables)
+        self.request = request
+
+        worker = steady.worker
+        number = worker.nr + 1
+        worker.nr = number
+        if number >= steady.max_requests:
+            steady.handler.retire()
+        cdef double started = monotonic()
+        self.queued = False
+        steady.cells[BUSY] = started
+        cdef bint keep_alive = request.keep_alive and steady.keeps_alive and worker.alive
+        cdef Response response = <Response>steady.response_class.__new__(steady.response_class)
+        response.begin(request, self, steady.renderer, keep_alive)
+        try:
+            result = steady.app(variables, response)
+        except BaseException as error:
+            steady.handler.failed(error, request, response, started)
+            self.queued = True
+        else:
+            if not self.send_piece(steady, request, response, result):
+                steady.handler.finish(result, request, response, started)
+                self.queued = bool(self.outbox)
+            else:
+                if steady.access is not None:
+                    steady.access(response, request, variables, monotonic() - started)
+                steady.cells[ANSWERED] = number
+                steady.cells[BUSY] = 0.0
+        cdef double now = steady.refresh_clock()
+        if self.state == READING and response.keep_alive and not self.queued:
+            self.request = None
+            self.deadline = now + steady.keepalive
+            self.fresh = self.used = True
+            if self.interest != READ:
+                self.wait_for_data()
+        else:
+            self.advance(response)
+        return True
+
+    cdef bint send_piece(
+        self, Steady steady, Request request, Response response, result
+    ) except -1:
+        """Send a response of one piece of bytes; False when it is not one."""
+        cdef Fields fields = response.fields
+        cdef bytes body
+        cdef Delimited how
+        cdef Py_ssize_t head_size, size
+        cdef ssize_t sent
+        if type(result) is not list or PyList_GET_SIZE(result) != 1 or fields is None:
+            return False
+        piece = <object>PyList_GET_ITEM(result, 0)
+        if type(piece) is not bytes or response.headers_sent:
+            return False
+        body = <bytes>piece
+        size = PyBytes_GET_SIZE(body)
+        if size == 0 or (fields.size >= 0 and fields.size != size):
+            return False
+        head_size = PyBytes_GET_SIZE(fields.start) + PyBytes_GET_SIZE(fields.block) + TAIL
+        if head_size + size > SEND_SIZE:
+            return False
+        head_size = steady.renderer.write_head(
+            steady.sending, fields, request.method, request.version, response.keep_alive, size, &how
+        )
+        response.delimiting = how.delimiting
+        response.keep_alive = how.keep_alive
+        response.response_length = None if how.length < 0 else how.length
+        response.headers_sent = True
+        if how.delimiting == NO_BODY:
+            size = 0
+        memcpy(steady.sending + head_size, PyBytes_AS_STRING(body), size)
+        response.sent = size
+        response.remaining = 0
+        size += head_size
+        sent = send(self.fd, steady.sending, size, MSG_NOSIGNAL)
+        if sent != size:
+            self.send_rest(PyBytes_FromStringAndSize(steady.sending, size), sent, errno)
+            self.queued = True
+        return True
+
+
+def dispatch(list events, dict channels):
+    """Let each channel go on that is ready, and is still there when its turn comes."""
+    for event in events:
+        fd, mask = <tuple>event
+        channel = channels.get(fd)
+        if isinstance(channel, Exchange):
+            (<Exchange>channel).ready()
+        elif channel is not None:
+            channel.on_event(mask)

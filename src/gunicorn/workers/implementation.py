@@ -1,0 +1,120 @@
+"""Which implementation of the hot path serves: the compiled one or its Python twin.
+
+The setting `http_parser` chooses: `fast` wants the compiled modules, `python` does without them,
+`auto` takes them where they are installed. GUNICORN_PURE_PYTHON=1 in the environment keeps them
+from being built, and from being used. Everything that comes in two forms is made here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gunicorn.http.head import HeadParser
+from gunicorn.http.policy import Policy
+from gunicorn.http.response import ResponseRenderer
+from gunicorn.workers.connection import Connection, ConnectionLife
+from gunicorn.wsgi.response import Response, ResponseLife
+
+compiled = False
+if os.environ.get("GUNICORN_PURE_PYTHON") != "1":
+    with contextlib.suppress(ImportError):
+        from gunicorn.http import _head
+        from gunicorn.workers import _exchange
+
+        compiled = True
+
+if TYPE_CHECKING:
+    from gunicorn.workers.loop import EventLoop
+
+
+class Implementation(Protocol):
+    """The parts of the hot path."""
+
+    name: str
+    response_class: type[Any]
+
+    def parser(self, policy: Policy) -> HeadParser: ...
+    def renderer(self) -> ResponseRenderer: ...
+    def serve(self, loop: EventLoop) -> None:
+        """`loop` is made: get ready for its connections."""
+
+    def tick(self, next_tick: float) -> None:
+        """The loop wants to be called again at `next_tick`, a time of its clock."""
+
+    def connection(
+        self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any
+    ) -> ConnectionLife: ...
+    def dispatch(self, events: list[tuple[int, int]], channels: dict[int, Any]) -> None:
+        """Let each channel go on that is ready, and is still there when its turn comes."""
+
+
+class PythonImplementation:
+    """The twin in Python."""
+
+    name = "python"
+    response_class = Response
+    parser = HeadParser
+    renderer = ResponseRenderer
+    connection = Connection
+
+    def serve(self, loop: EventLoop) -> None:
+        """Nothing is kept at hand."""
+
+    def tick(self, next_tick: float) -> None:
+        """Nothing is kept at hand."""
+
+    def dispatch(self, events: list[tuple[int, int]], channels: dict[int, Any]) -> None:
+        for fd, mask in events:
+            channel = channels.get(fd)
+            if channel is not None:
+                channel.on_event(mask)
+
+
+if compiled:
+
+    class FastResponse(_exchange.Response, ResponseLife):
+        """One response, its attributes in C."""
+
+        __slots__ = ()
+
+    class FastConnection(_exchange.Exchange, ConnectionLife):
+        """One client, its attributes in C and its steady state compiled."""
+
+        __slots__ = ("outbox", "recv", "response", "send_bytes")
+
+        def close(self) -> None:
+            super().close()
+            self.variables: dict[str, Any] = {}
+
+    class FastImplementation:
+        """The compiled one."""
+
+        name = "fast"
+        response_class = FastResponse
+        parser = _head.HeadParser
+        renderer = _head.ResponseRenderer
+        dispatch = staticmethod(_exchange.dispatch)
+
+        def serve(self, loop: EventLoop) -> None:
+            self.steady = _exchange.Steady(loop, loop.handler, FastResponse)
+
+        def tick(self, next_tick: float) -> None:
+            self.steady.next_tick = next_tick
+
+        def connection(
+            self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any
+        ) -> ConnectionLife:
+            connection = FastConnection()
+            connection.open(loop, sock, peer, server)
+            connection.keep_at_hand(self.steady)
+            return connection
+
+
+def choose(http_parser: str) -> Implementation:
+    """The implementation that the setting `http_parser` asks for."""
+    if compiled and http_parser != "python":
+        return FastImplementation()
+    return PythonImplementation()
