@@ -138,7 +138,11 @@ class ConnectionLife:
             self.loop.log.debug("Client %s does not read its response", self.peer)
             self.abort()
         else:
-            self.close()
+            if self.state == READING and self.used:
+                # Its next request may have come in the same moment.
+                self.read()
+            if self.deadline <= self.loop.now:
+                self.close()
 
     def fail(self, error: OSError) -> None:
         """The connection is broken."""
