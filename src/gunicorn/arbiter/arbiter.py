@@ -26,6 +26,7 @@ from gunicorn.arbiter.rollover import Rollover
 from gunicorn.arbiter.signals import SignalQueue, name_of
 from gunicorn.arbiter.upgrade import Upgrade
 from gunicorn.arbiter.workforce import Workforce
+from gunicorn.cpus import UsableCPUs
 from gunicorn.errors import AppImportError, ConfigError, HaltServer
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Arbiter:
         self.generation.listeners = self.LISTENERS
         self.log.info("Listening at: %s (%s)", self.listeners, self.pid)
         self.log.info("Using worker: %s", self.cfg.worker_class_str)
+        self.explain_number()
         self.preload()
         proctitle.set_title(f"master [{self.proc_name}]")
         self.cfg.when_ready(self)
@@ -219,6 +221,13 @@ class Arbiter:
         """Have the worker class of `cfg` set itself up, and refuse what it cannot serve with."""
         cfg.worker_class.setup()
         cfg.worker_class.check_config(cfg, self.log)
+
+    def explain_number(self) -> None:
+        """Say how many workers `workers = "auto"` has come to."""
+        workers = self.cfg.workers
+        if isinstance(workers, UsableCPUs):
+            noun = "worker" if workers == 1 else "workers"
+            self.log.info("Using %d %s: %s", workers, noun, workers.reason)
 
     def preload(self) -> None:
         """Load the application before the first fork, if asked to."""

@@ -76,6 +76,7 @@ class Rollover:
         if cfg.preload_app:
             arbiter.app.wsgi()
         arbiter.use(cfg)
+        arbiter.explain_number()
         arbiter.call_hook("on_reload", arbiter)
         arbiter.listeners.change(self.old.cfg, cfg, arbiter.log)
         self.new = Generation.of(self.old.number + 1, cfg, list(arbiter.listeners.sockets))

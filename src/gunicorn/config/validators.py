@@ -21,6 +21,7 @@ from logging.handlers import SysLogHandler
 from typing import Any
 
 from gunicorn.config.address import parse_address
+from gunicorn.cpus import usable_cpus
 
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _FALSE = frozenset({"false", "no", "off", "0"})
@@ -73,6 +74,16 @@ def integer(minimum: int = 0, maximum: int | None = None) -> Callable[[Any], int
 
 
 natural = integer(0)
+
+
+def worker_count(value: Any) -> int:
+    """A whole number, or `auto`: one for each CPU that this process may use."""
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return usable_cpus()
+    try:
+        return natural(value)
+    except ValueError:
+        raise ValueError("expected a whole number, 0 or more, or 'auto'") from None
 
 
 def field_limit(value: Any) -> int:

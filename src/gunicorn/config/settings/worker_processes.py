@@ -13,14 +13,20 @@ SECTION = Section(
             name="workers",
             cli=("-w", "--workers"),
             meta="INT",
-            validator=validators.natural,
+            validator=validators.worker_count,
             default=1,
             variable="WEB_CONCURRENCY",
             help="""
-            The number of worker processes.
+            The number of worker processes, or auto.
 
-            Two to four for each core is a good start. The default is WEB_CONCURRENCY where that
-            is set in the environment. TTIN and TTOU signals change the number while running.
+            `auto` starts one for each CPU that this process may use: those of its affinity, or
+            fewer when the quota of its control group (a container's limit) is smaller. The log
+            says how many, and why. The number is worked out anew when the configuration is read
+            again (HUP).
+
+            Two to four for each core is a good start where requests wait for something. The
+            default is WEB_CONCURRENCY where that is set in the environment. TTIN and TTOU signals
+            change the number while running.
             """,
         ),
         Declaration(
