@@ -135,3 +135,16 @@ FACTS: dict[str, tuple[tuple[str, ...], Any]] = {
     "websocket_max_message_size": (("--websocket-max-message-size",), 16777216),
     "http_parser": (("--http-parser",), "auto"),
 }
+
+ADDED: dict[str, tuple[tuple[str, ...], Any]] = {
+    "header_timeout": (("--header-timeout",), 30.0),
+    "body_timeout": (("--body-timeout",), 30.0),
+    "min_body_rate": (("--min-body-rate",), 256),
+    "send_timeout": (("--send-timeout",), 30.0),
+    "request_buffer_size": (("--request-buffer-size",), 1048576),
+    "request_spool_size": (("--request-spool-size",), 1073741824),
+    "response_buffer_size": (("--response-buffer-size",), 1048576),
+    "response_spool_size": (("--response-spool-size",), 1073741824),
+    "limit_request_body": (("--limit-request-body",), 0),
+}
+"""Settings that Gunicorn 27 does not have."""

@@ -12,8 +12,10 @@ import grp
 import importlib.util
 import ipaddress
 import logging
+import math
 import os
 import pwd
+import re
 import shlex
 import ssl
 from collections.abc import Callable, Mapping
@@ -75,6 +77,40 @@ def integer(minimum: int = 0, maximum: int | None = None) -> Callable[[Any], int
 
 natural = integer(0)
 
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def size(minimum: int = 0) -> Callable[[Any], int]:
+    """A number of bytes, as an int or as text: "65536", "512K", "1M", "1.5G", "2 MiB"."""
+
+    def validate(value: Any) -> int:
+        number = _whole_number(value)
+        if number is None and isinstance(value, str):
+            found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)(?:i?B)?", value.strip(), re.I)
+            number = round(float(found[1]) * _UNITS[found[2].upper()]) if found else None
+        if number is None or number < minimum:
+            raise ValueError(
+                f"expected a number of bytes such as 65536, 512K or 1M, {minimum} or more"
+            )
+        return number
+
+    return validate
+
+
+def seconds(minimum: float = 0.0) -> Callable[[Any], float]:
+    """A time in seconds, which may have a fraction."""
+
+    def validate(value: Any) -> float:
+        try:
+            number = float(value) if isinstance(value, (int, float, str)) else math.nan
+        except ValueError:
+            number = math.nan
+        if not minimum <= number < math.inf:
+            raise ValueError(f"expected a number of seconds, {minimum:g} or more")
+        return number
+
+    return validate
+
 
 def worker_count(value: Any) -> int:
     """A whole number, or `auto`: one for each CPU that this process may use."""
@@ -84,6 +120,37 @@ def worker_count(value: Any) -> int:
         return natural(value)
     except ValueError:
         raise ValueError("expected a whole number, 0 or more, or 'auto'") from None
+
+
+def count_or_share(value: Any) -> int | str:
+    """A whole number from 1, or a share from 1% to 100% as "25%"."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        share = _whole_number(value.strip()[:-1])
+        if share is not None and 1 <= share <= 100:
+            return f"{share}%"
+    else:
+        number = _whole_number(value)
+        if number is not None and number >= 1:
+            return number
+    raise ValueError('expected a whole number, 1 or more, or a share such as "25%"')
+
+
+_UNITS = {"": 1, "B": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+
+
+def byte_size(value: Any) -> int:
+    """A number of bytes, or a text such as "512MB", "1.5G" or "2GiB"; units are powers of 1024."""
+    number = _whole_number(value)
+    if number is None and isinstance(value, str):
+        text = value.strip().upper().removesuffix("B").removesuffix("I")
+        digits = text.rstrip("KMGT")
+        try:
+            number = int(float(digits) * _UNITS[text[len(digits) :]])
+        except (ValueError, KeyError, OverflowError):
+            number = None
+    if number is None or number < 0:
+        raise ValueError('expected a number of bytes, or a size such as "512MB"')
+    return number
 
 
 def field_limit(value: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gunicorn.config.declaration import Section
 from gunicorn.config.settings import (
+    clients,
     config_file,
     control,
     debugging,
@@ -34,6 +35,7 @@ SECTIONS: tuple[Section, ...] = (
     server_hooks.SECTION,
     Section("Server Mechanics", mechanics.SETTINGS + proxies.SETTINGS),
     server_socket.SECTION,
+    clients.SECTION,
     worker_processes.SECTION,
 )
 """The sections, in the order of the reference page."""

@@ -120,11 +120,11 @@ SETTINGS = (
         meta="DIR",
         validator=validators.optional_directory,
         help="""
-        A folder that must exist; no file is put there.
+        The folder for temporary files that hold responses which clients are slow to read.
 
-        It is for the files of worker heartbeats. Here heartbeats are kept in memory that arbiter
-        and workers share, so there are no such files, and no disk can delay a heartbeat wherever
-        this points.
+        They have no names and end with the response, see `response_spool_size`. Without this
+        setting it is the system's folder (TMPDIR, /tmp). Heartbeats of workers are in memory,
+        so no disk can delay one wherever this points.
         """,
     ),
     Declaration(
@@ -183,8 +183,8 @@ SETTINGS = (
         help="""
         The folder for temporary files that hold request bodies.
 
-        Only a chunked body of more than 512 KiB needs one: the application is told its length,
-        which is known at its end. Without this setting it is the system's folder (TMPDIR, /tmp).
+        Only a body above `request_buffer_size` needs one. The files have no names and end with
+        the request. Without this setting it is the system's folder (TMPDIR, /tmp).
         """,
     ),
     Declaration(

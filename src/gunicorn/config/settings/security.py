@@ -1,4 +1,4 @@
-"""How much a request head may hold."""
+"""How much a request may hold."""
 
 from __future__ import annotations
 
@@ -44,6 +44,18 @@ SECTION = Section(
 
             A longer one is answered with 431. 0 lifts the limit; a whole head may have
             16 MiB then.
+            """,
+        ),
+        Declaration(
+            name="limit_request_body",
+            cli=("--limit-request-body",),
+            meta="SIZE",
+            validator=validators.size(),
+            default=0,
+            help="""
+            The largest request body, in bytes; `512K` and `1M` are understood.
+
+            A larger one is answered with 413. 0, the default, sets no limit.
             """,
         ),
     ),
