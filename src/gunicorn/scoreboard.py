@@ -2,13 +2,14 @@
 
 The arbiter makes the board before it forks, so the same pages are mapped into every worker
 (`mmap(-1, size)`, anonymous and shared). A worker writes only its own slot; the arbiter, and
-whoever reports statistics, only read. There is therefore no lock.
+whoever reports statistics, only read. The two last cells are the other way round: the arbiter
+writes and the worker reads. Each cell has one writer; there is therefore no lock.
 
 Why not a file whose modification time is the heartbeat: a file lives on some file system, a slow
 disk under it stops the worker that only wanted to say it is alive, and every container needs
 advice about /dev/shm. Here a heartbeat is one store to memory.
 
-A slot is eight C doubles, one cache line, so that two workers never contend for the same line.
+A slot is sixteen C doubles, two cache lines, so that two workers never contend for the same line.
 A double that is aligned to eight bytes is stored and loaded by one instruction, so a reader sees
 the old value or the new one and never half of each. Each cell stands alone: nothing may be
 concluded from two cells having been read at the same moment.
@@ -37,8 +38,17 @@ PID = 5
 """Process id of the worker; 0 before the fork."""
 GENERATION = 6
 """Number of the generation (configuration and application code) the worker belongs to."""
+SPENT = 7
+"""1.0 once the worker wishes for a successor; it serves until that has booted."""
+CLOSING = 8
+"""Bits of the listeners (by index in `Worker.sockets`) that nobody will accept from any more.
 
-CELLS = 8
+Written by the arbiter before it asks the worker to stop.
+"""
+STOPPING = 9
+"""1.0 once the arbiter was told to stop the server, also while it delays that."""
+
+CELLS = 16
 SLOT_SIZE = CELLS * 8
 
 
@@ -75,7 +85,12 @@ class Slot:
 
     @booted.setter
     def booted(self, value: bool) -> None:
-        self.cells[BOOTED] = float(value)
+        self.cells[BOOTED] = time.monotonic() if value else 0.0
+
+    @property
+    def booted_at(self) -> float:
+        """Monotonic time at which the application was loaded, in seconds; 0.0 before."""
+        return float(self.cells[BOOTED])
 
     @property
     def requests(self) -> int:
@@ -122,6 +137,33 @@ class Slot:
     def generation(self, value: int) -> None:
         self.cells[GENERATION] = float(value)
 
+    @property
+    def spent(self) -> bool:
+        """Whether the worker wishes for a successor."""
+        return bool(self.cells[SPENT])
+
+    @spent.setter
+    def spent(self, value: bool) -> None:
+        self.cells[SPENT] = float(value)
+
+    @property
+    def closing(self) -> int:
+        """The listeners that will be closed by everybody, as bits by their index."""
+        return int(self.cells[CLOSING])
+
+    @closing.setter
+    def closing(self, value: int) -> None:
+        self.cells[CLOSING] = float(value)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server is about to stop."""
+        return bool(self.cells[STOPPING])
+
+    @stopping.setter
+    def stopping(self, value: bool) -> None:
+        self.cells[STOPPING] = float(value)
+
     def fileno(self) -> int:
         """Refuse, with `io.UnsupportedOperation` (an OSError): there is no file behind a slot."""
         raise io.UnsupportedOperation("a worker's heartbeat is kept in memory, not in a file")
@@ -146,6 +188,7 @@ class Scoreboard:
             raise ValueError(f"a scoreboard needs room for at least one slot, not {capacity}")
         self.capacity = 0
         self._growth = capacity
+        self._all: list[Slot] = []
         self._free: list[Slot] = []
         self._lent: list[Slot] = []
         self._grow()
@@ -170,6 +213,14 @@ class Scoreboard:
         self._lent.remove(slot)
         self._free.append(slot)
 
+    def index(self, slot: Slot) -> int:
+        """The place of `slot` on the board, by which a process forked earlier knows it too."""
+        return self._all.index(slot)
+
+    def at(self, index: int) -> Slot:
+        """The slot at a place. Raises IndexError when this process does not know so many."""
+        return self._all[index]
+
     def slots(self) -> list[Slot]:
         """Return the slots that are lent at present."""
         return list(self._lent)
@@ -177,8 +228,9 @@ class Scoreboard:
     def _grow(self) -> None:
         cells = _shared_cells(self._growth)
         # In reverse, so that slots are lent in the order of their addresses.
-        for index in reversed(range(self._growth)):
-            self._free.append(Slot(cells[index * CELLS : (index + 1) * CELLS]))
+        slots = [Slot(cells[at : at + CELLS]) for at in range(0, self._growth * CELLS, CELLS)]
+        self._all += slots
+        self._free += reversed(slots)
         self.capacity += self._growth
 
 

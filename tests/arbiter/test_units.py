@@ -18,13 +18,13 @@ import pytest
 from gunicorn.arbiter.backoff import FIRST, LONGEST, Backoff
 from gunicorn.arbiter.generation import Generation
 from gunicorn.arbiter.pidfile import Pidfile
-from gunicorn.arbiter.pool import Member, WorkerPool
+from gunicorn.arbiter.pool import SETTLING, Member, WorkerPool
 from gunicorn.arbiter.reaper import Death, ended_children
 from gunicorn.arbiter.rollover import Rollover
 from gunicorn.arbiter.signals import WATCHED, SignalQueue, name_of
 from gunicorn.arbiter.upgrade import Command, inherited_fds, inherited_parent
 from gunicorn.errors import HaltServer
-from gunicorn.scoreboard import Slot
+from gunicorn.scoreboard import BOOTED, Slot
 
 # -- pidfile ---------------------------------------------------------------------------------------
 
@@ -244,6 +244,15 @@ def test_a_heartbeat_counts_as_booted() -> None:
     assert member.booted
 
 
+def test_a_worker_that_does_not_notify_has_booted_a_moment_after_loading() -> None:
+    member = Member(worker(1), generation(1), time.monotonic() + 0.5)
+    slot = member.worker.tmp
+    slot.booted = True
+    assert not member.booted, "it may still fail before it serves"
+    slot.cells[BOOTED] -= SETTLING + 1
+    assert member.booted
+
+
 class FakeArbiter:
     """What a rollover needs of an arbiter."""
 
@@ -281,7 +290,7 @@ def test_each_booted_worker_retires_one_old() -> None:
     passage.advance()
     assert arbiter.retired == []
     for index, gone in enumerate(([1], [1, 2], [1, 2, 3])):
-        fresh[index].worker.tmp.booted = True
+        fresh[index].worker.tmp.notify()
         passage.advance()
         passage.advance()
         assert arbiter.retired == gone
@@ -297,7 +306,7 @@ def test_fewer_workers_in_the_new_generation_retire_more() -> None:
     passage = rollover(arbiter, new)
     passage.advance()
     assert arbiter.retired == [1, 2], "one still serves"
-    fresh.worker.tmp.booted = True
+    fresh.worker.tmp.notify()
     passage.advance()
     assert arbiter.retired == [1, 2, 3]
     assert arbiter.finished

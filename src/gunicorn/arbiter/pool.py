@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 YOUNG = 1.0
 """Seconds; a worker that ends within them of its start died young."""
 
+SETTLING = 2.0
+"""Seconds after which a worker that has loaded its application serves, heartbeat or not."""
+
 
 @dataclass(eq=False)
 class Member:
@@ -40,13 +43,15 @@ class Member:
 
     @property
     def booted(self) -> bool:
-        """Whether the worker is past loading the application.
+        """Whether the worker serves, which its first heartbeat tells.
 
-        A third-party worker that replaces init_process() may never say so; its first heartbeat
-        says the same, as heartbeats begin with the serving.
+        Having loaded the application is not enough: an ASGI application may then still refuse to
+        start (its lifespan). A loop that is slow to notify counts a moment after the loading.
         """
         slot = self.worker.tmp
-        return slot.booted or slot.last_update() > self.started
+        if slot.last_update() > self.started:
+            return True
+        return slot.booted and time.monotonic() - slot.booted_at > SETTLING
 
     @property
     def asked_to_go(self) -> bool:

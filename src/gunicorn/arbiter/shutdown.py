@@ -1,8 +1,8 @@
 """Ending the workers: ask, wait, insist.
 
-A graceful end asks with TERM, a quick one with QUIT. Who is left after `graceful_timeout` seconds
-is killed. An operator who signals again is in a hurry: a graceful end becomes a quick one, and a
-quick one kills at once.
+A graceful end asks with TERM, a quick one with QUIT and then INT. Who is left after
+`graceful_timeout` seconds is killed. An operator who signals again is in a hurry: a graceful end
+becomes a quick one, and a quick one kills at once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 ECHO = 0.5
 """Seconds. A signal again within them is an echo: sent to the group and forwarded as well."""
 
+INSIST = 1.0
+"""Seconds after QUIT when INT follows, for worker classes whose loop only listens to that."""
+
 LAST_WAIT = 5.0
 """Seconds to wait for processes that were killed; one stuck in the kernel is left to init."""
 
@@ -28,6 +31,7 @@ def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
     pool = arbiter.workforce.pool
     asked = time.monotonic()
     deadline = asked + arbiter.cfg.graceful_timeout
+    insisted = False
     arbiter.workforce.end_all(graceful=graceful)
     while len(pool) and (now := time.monotonic()) < deadline:
         for signum in arbiter.signals.wait(min(0.1, deadline - now)):
@@ -40,6 +44,9 @@ def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
                 arbiter.log.info("Handling signal: %s", arbiter.signal_name(signum))
                 graceful, asked = False, now
                 arbiter.workforce.end_all(graceful=False)
+        if not (graceful or insisted) and now - asked > INSIST:
+            insisted = True
+            arbiter.workforce.signal_all(signal.SIGINT)
         arbiter.reap_workers()
     if len(pool):
         arbiter.log.warning("Killing workers that did not stop: %s", sorted(pool.workers))

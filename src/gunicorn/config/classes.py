@@ -53,9 +53,13 @@ def load_class(dotted: str, role: str, name: str) -> Any:
     except ImportError as exc:
         raise ConfigError(_import_message(exc, role, name)) from exc
     try:
-        return getattr(module, attribute)
+        found = getattr(module, attribute)
     except AttributeError:
         raise ConfigError(f"{role} {name!r}: {module_name} has no {attribute!r}") from None
+    if not callable(found):
+        # A package may put None where a class is that it could not import itself.
+        raise ConfigError(f"{role} {name!r}: {module_name}.{attribute} is {found!r}, not a class")
+    return found
 
 
 def _import_message(exc: ImportError, role: str, name: str) -> str:

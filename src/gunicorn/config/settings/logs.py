@@ -6,6 +6,25 @@ from gunicorn.config import validators
 from gunicorn.config.declaration import Declaration, Section
 from gunicorn.config.settings.statsd import SETTINGS as STATSD
 
+ACCESS_LOG_FORMAT = Declaration(
+    name="access_log_format",
+    cli=("--access-logformat",),
+    meta="STRING",
+    validator=validators.string,
+    default='%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
+    help="""
+    The form of a line of the access log, or `json`.
+
+    `h` remote address, `l` `-`, `u` user name, `t` time of the request, `r` request line,
+    `m` method, `U` path, `q` query, `H` protocol, `s` status code, `B` response length,
+    `b` the same or `-`, `f` referrer, `a` user agent, `T` seconds, `M` milliseconds,
+    `D` microseconds, `L` seconds with decimals, `p` process id; `{name}i` a request field,
+    `{name}o` a response field, `{name}e` a variable of the environ. Each is written
+    `%(ATOM)s`, and is `-` where there is nothing. `json` writes an object for each
+    request.
+    """,
+)
+
 SECTION = Section(
     "Logging",
     (
@@ -32,24 +51,7 @@ SECTION = Section(
             Only error-log lines are sent then.
             """,
         ),
-        Declaration(
-            name="access_log_format",
-            cli=("--access-logformat",),
-            meta="STRING",
-            validator=validators.string,
-            default='%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
-            help="""
-            The form of a line of the access log, or `json`.
-
-            `h` remote address, `l` `-`, `u` user name, `t` time of the request, `r` request line,
-            `m` method, `U` path, `q` query, `H` protocol, `s` status code, `B` response length,
-            `b` the same or `-`, `f` referrer, `a` user agent, `T` seconds, `M` milliseconds,
-            `D` microseconds, `L` seconds with decimals, `p` process id; `{name}i` a request field,
-            `{name}o` a response field, `{name}e` a variable of the environ. Each is written
-            `%(ATOM)s`, and is `-` where there is nothing. `json` writes an object for each
-            request.
-            """,
-        ),
+        ACCESS_LOG_FORMAT,
         Declaration(
             name="errorlog",
             cli=("--error-logfile", "--log-file"),
