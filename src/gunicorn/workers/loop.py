@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 import ssl
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.handler import RequestHandler, errors_streams
 from gunicorn.workers.implementation import choose
 from gunicorn.workers.policy import http_policy
-from gunicorn.workers.poller import READ, new_poller
+from gunicorn.workers.poller import READ, Poller, new_poller
 from gunicorn.workers.spool import Spooler
 from gunicorn.workers.tls import TLSConnection
 from gunicorn.wsgi.environ import process_variables
@@ -98,6 +99,11 @@ class WakeupChannel:
 class EventLoop:
     """The connections of `worker`."""
 
+    multithread = False
+    """Whether requests are served at the same time in this process."""
+
+    poller: Poller
+
     def __init__(self, worker: Worker) -> None:
         cfg = worker.cfg
         self.worker = worker
@@ -108,7 +114,7 @@ class EventLoop:
         self.parser = self.implementation.parser(self.policy)
         self.renderer = self.implementation.renderer()
         self.new_chunked_body = Spooler(cfg.tmp_upload_dir, worker.log)
-        self.handler = RequestHandler(worker, self.renderer, self.implementation.response_class)
+        self.handler = self.new_handler(self.implementation.response_class)
         self.handle = self.handler.handle
         self.timeouts = Timeouts(keepalive=float(cfg.keepalive))
         self.graceful_timeout = float(cfg.graceful_timeout)
@@ -122,10 +128,10 @@ class EventLoop:
         self.variables = process_variables(
             software=SERVER_SOFTWARE,
             errors=ErrorsStream(errors_streams(worker.log)),
-            multithread=False,
+            multithread=self.multithread,
             multiprocess=cfg.workers > 1,
         )
-        self.poller = new_poller()
+        self.init_poller()
         self.channels: dict[int, Channel] = {}
         self.connections: dict[int, ConnectionLife] = {}
         self.listeners = [ListenerChannel(self, sock) for sock in worker.sockets]
@@ -137,6 +143,12 @@ class EventLoop:
         self.cells = worker.tmp.cells
         self.dispatch = self.implementation.dispatch
         self.implementation.serve(self)
+
+    def new_handler(self, response_class: type[Any]) -> RequestHandler:
+        return RequestHandler(self.worker, self.renderer, response_class)
+
+    def init_poller(self) -> None:
+        self.poller = new_poller()
 
     # The life of the loop
 
@@ -171,11 +183,15 @@ class EventLoop:
         self.cells[CONNECTIONS] = len(self.connections)
         for connection in list(self.connections.values()):
             if connection.deadline <= now:
-                connection.on_deadline()
+                self.expire(connection)
         if not self.accepting and self.worker.alive and now >= self.resume_at:
             self.start_accepting()
         if self.worker.alive and not self.worker.is_parent_alive():
             self.worker.alive = False
+
+    def expire(self, connection: ConnectionLife) -> None:
+        """The time of `connection` is up."""
+        connection.on_deadline()
 
     def drain(self) -> None:
         """Stop accepting; finish requests that have begun, within `graceful_timeout`."""
@@ -229,9 +245,7 @@ class EventLoop:
     def accept_plain(self, listener: ListenerChannel) -> None:
         sock, peer = listener.sock.accept()
         sock.setblocking(False)
-        connection = self.implementation.connection(self, sock, peer, listener.address)
-        self.connections[connection.fd] = connection
-        connection.on_event(READ)
+        self.admit(self.implementation.connection(self, sock, peer, listener.address))
 
     def tls_acceptor(self, cfg: Any, context: ssl.SSLContext) -> Callable[[ListenerChannel], None]:
         at_once: bool = cfg.do_handshake_on_connect
@@ -251,13 +265,17 @@ class EventLoop:
                 plain.close()
                 raise
             connection = TLSConnection(self, sock, peer, listener.address)
-            self.connections[connection.fd] = connection
-            if at_once:
-                connection.on_event(READ)
-            else:
-                connection.want(READ)
+            self.admit(connection, at_once=at_once)
 
         return accept
+
+    def admit(self, connection: ConnectionLife, *, at_once: bool = True) -> None:
+        """Take in a new connection; `at_once` looks whether its request is here already."""
+        self.connections[connection.fd] = connection
+        if at_once:
+            connection.on_event(READ)
+        else:
+            connection.want(READ)
 
     def shed(self, error: OSError) -> None:
         """Descriptors ran out: let idle connections go, and accept again a little later."""
@@ -269,6 +287,18 @@ class EventLoop:
         idle = [each for each in self.connections.values() if each.used and each.http.idle]
         for connection in sorted(idle, key=lambda each: each.deadline)[: len(idle) // 2 + 1]:
             connection.close()
+
+    # For connections
+
+    def lend(self, _connection: ConnectionLife, sock: socket.socket) -> Any:
+        """Return what the application finds in `environ["gunicorn.socket"]`."""
+        return sock
+
+    def wait_for(self, connection: ConnectionLife, interest: int, seconds: float) -> bool:
+        """Wait for this one client, in the middle of a request; False when the time is up."""
+        poll = select.poll()
+        poll.register(connection.fd, interest)
+        return bool(poll.poll(seconds * 1000))
 
     # Registration
 
