@@ -85,7 +85,11 @@ class ConnectionLife:
     def open(self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any) -> None:
         """Take on an accepted socket; `peer` and `server` are the addresses of its ends."""
         variables = connection_variables(
-            loop.variables, server=server, peer=peer, socket=sock, secure=loop.secure
+            loop.variables,
+            server=server,
+            peer=peer,
+            socket=loop.lend(self, sock),
+            secure=loop.secure,
         )
         variables["wsgi.early_hints"] = self.send_early_hints
         self.loop = loop
@@ -377,9 +381,7 @@ class ConnectionLife:
 
     def wait(self, events: int, deadline: float, late: Exception) -> None:
         """Wait for this one client, telling the arbiter each second that this is no hang."""
-        poll = select.poll()
-        poll.register(self.fd, events)
-        while not poll.poll(1000):
+        while not self.loop.wait_for(self, events, 1.0):
             self.loop.notify()
             if monotonic() >= deadline:
                 raise late
