@@ -136,6 +136,10 @@ class HTTPConnection:
             self.partial = PartialHead(self.policy)
             self.partial.receive(data)
             return None
+        return self.begin(request, data)
+
+    def begin(self, request: Request, data: bytes) -> Request | None:
+        """Go on from a head that was read from the beginning of `data`."""
         request.peer_addr = self.peer_addr
         self.request = request
         end = request.head_end

@@ -166,6 +166,16 @@ class ConnectionLife:
             return
         self.serve_all(request)
 
+    def begin(self, request: Request, data: bytes) -> None:
+        """Go on from a head that was read from the beginning of `data`."""
+        self.calm = False
+        try:
+            ready = self.http.begin(request, data)
+        except HTTPError as error:
+            self.refuse(error)
+            return
+        self.serve_all(ready)
+
     def serve_all(self, request: Request | None) -> None:
         """Serve `request` and those that have come behind it, then wait for more."""
         try:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gunicorn.http.head import HeadParser
 from gunicorn.http.policy import Policy
 from gunicorn.http.response import ResponseRenderer
-from gunicorn.workers.connection import Connection, ConnectionLife
+from gunicorn.workers.connection import ConnectionLife
+from gunicorn.workers.exchange import Steady, SteadyConnection
 from gunicorn.wsgi.response import Response, ResponseLife
 
 compiled = False
@@ -58,13 +59,17 @@ class PythonImplementation:
     response_class = Response
     parser = HeadParser
     renderer = ResponseRenderer
-    connection = Connection
 
     def serve(self, loop: EventLoop) -> None:
-        """Nothing is kept at hand."""
+        self.steady = Steady(loop, loop.handler)
 
     def tick(self, next_tick: float) -> None:
-        """Nothing is kept at hand."""
+        self.steady.next_tick = next_tick
+
+    def connection(
+        self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any
+    ) -> ConnectionLife:
+        return SteadyConnection(loop, sock, peer, server, self.steady)
 
     def dispatch(self, events: list[tuple[int, int]], channels: dict[int, Any]) -> None:
         for fd, mask in events:

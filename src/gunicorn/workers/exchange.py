@@ -1,0 +1,189 @@
+"""The conventional exchange on a kept connection; the twin of the compiled `_exchange`.
+
+How to think about it. A request that came whole and has no body, an application that returns a
+list of one piece of bytes, and a client that takes it: one recv, one send, and between them
+nothing but the application and a few objects. What takes six methods of three layers elsewhere is
+one method here, because each call would cost more than what it does. Everything else leaves this
+road at the first sign of it and goes on in `gunicorn.workers.connection`, with nothing done twice.
+"""
+
+from __future__ import annotations
+
+import socket
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.http.errors import HTTPError
+from gunicorn.http.response import NO_BODY
+from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
+from gunicorn.workers.connection import READING, RECEIVE_SIZE, Connection
+from gunicorn.workers.poller import READ
+from gunicorn.wsgi.environ import name_server_by_host
+from gunicorn.wsgi.response import JOIN_BELOW, Response
+
+if TYPE_CHECKING:
+    from gunicorn.workers.handler import RequestHandler
+    from gunicorn.workers.loop import EventLoop
+
+
+class Steady:
+    """What all connections of one loop share, at hand without a look-up."""
+
+    __slots__ = (
+        "access",
+        "app",
+        "cells",
+        "handler",
+        "head",
+        "hooked",
+        "keepalive",
+        "keeps_alive",
+        "loop",
+        "max_requests",
+        "next_tick",
+        "recognise",
+        "renderer",
+        "worker",
+    )
+
+    def __init__(self, loop: EventLoop, handler: RequestHandler) -> None:
+        """`loop` and `handler` are the worker's; their settings do not change any more."""
+        self.loop = loop
+        self.handler = handler
+        self.worker = handler.worker
+        self.app = handler.app
+        self.access = handler.access
+        self.cells = handler.cells
+        self.renderer = loop.renderer
+        self.recognise = loop.parser.recognise
+        self.head = loop.renderer.head
+        self.max_requests = handler.worker.max_requests
+        self.keeps_alive = handler.keeps_alive
+        self.hooked = handler.pre_request is not None or handler.post_request is not None
+        self.keepalive = loop.timeouts.keepalive
+        self.next_tick = 0.0
+
+
+class SteadyConnection(Connection):
+    """One client, most of whose requests take the conventional road."""
+
+    __slots__ = ("steady", "trusted", "variables")
+
+    steady: Steady
+    trusted: bool
+    variables: dict[str, Any]
+
+    def __init__(
+        self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any, steady: Steady
+    ) -> None:
+        super().__init__(loop, sock, peer, server)
+        self.steady = steady
+        self.trusted = self.http.trusted
+        self.variables = self.http.variables
+
+    def close(self) -> None:
+        super().close()
+        self.variables = {}
+
+    def on_event(self, _mask: int, /) -> None:
+        """The socket is ready: go on where this connection is."""
+        if self.state != READING:
+            self.go_on()
+            return
+        if not self.calm or self.steady.hooked:
+            self.read()
+            return
+        try:
+            data = self.recv(RECEIVE_SIZE)
+        except BlockingIOError:
+            self.wait_for_data()
+            return
+        except OSError as error:
+            self.fail(error)
+            return
+        try:
+            request = self.steady.recognise(data, 0, self.variables.copy(), self.trusted)
+        except HTTPError as error:
+            self.refuse(error)
+            return
+        if request is None:
+            self.take(data)
+        elif request.head_end != len(data) or request.content_length or request.chunked:
+            self.begin(request, data)
+        else:
+            self.exchange(self.steady, request)
+
+    def exchange(self, steady: Steady, request: Any) -> None:
+        """Serve a whole request without a body."""
+        variables = request.variables
+        request.peer_addr = self.peer
+        if not variables["SERVER_PORT"]:
+            name_server_by_host(variables)
+        self.request = request
+        worker = steady.worker
+        worker.nr = number = worker.nr + 1
+        if number >= steady.max_requests:
+            steady.handler.retire()
+        cells = steady.cells
+        started = cells[BUSY_SINCE] = monotonic()
+        response = Response(
+            request,
+            self,
+            steady.renderer,
+            request.keep_alive and steady.keeps_alive and worker.alive,
+        )
+        try:
+            result = steady.app(variables, response.start_response)
+        except BaseException as error:
+            steady.handler.failed(error, request, response, started)
+            self.advance(response)
+            return
+        if not self.send_piece(steady, request, response, result):
+            steady.handler.finish(result, request, response, started)
+            self.advance(response)
+            return
+        if steady.access is not None:
+            steady.access(response, request, variables, monotonic() - started)
+        cells[REQUESTS] = number
+        cells[BUSY_SINCE] = 0.0
+        steady.loop.now = now = monotonic()
+        if now >= steady.next_tick:
+            steady.loop.refresh_clock()
+        if self.state != READING or not response.keep_alive or self.outbox.queue:
+            self.advance(response)
+            return
+        self.request = None
+        self.deadline = now + steady.keepalive
+        self.fresh = self.used = True
+        if self.interest != READ:
+            self.wait_for_data()
+
+    def send_piece(self, steady: Steady, request: Any, response: Response, result: Any) -> bool:
+        """Send a response of one short piece of bytes; False when it is not one."""
+        fields = response.fields
+        if type(result) is not list or len(result) != 1 or fields is None or fields.dropped:
+            return False
+        body = result[0]
+        if type(body) is not bytes or response.headers_sent:
+            return False
+        size = len(body)
+        if not 0 < size <= JOIN_BELOW or fields.length not in (None, size):
+            return False
+        head, response.delimiting, response.response_length, response.keep_alive = steady.head(
+            fields, request.method, request.version, response.keep_alive, size
+        )
+        response.headers_sent = True
+        if response.delimiting == NO_BODY:
+            body = b""
+            size = 0
+        response.sent = size
+        response.remaining = 0
+        data = head + body
+        try:
+            sent = self.send_bytes(data)
+        except OSError as error:
+            self.send_rest(data, -1, error.errno or 0)
+        else:
+            if sent != size + len(head):
+                self.send_rest(data, sent, 0)
+        return True
