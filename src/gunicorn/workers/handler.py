@@ -20,6 +20,7 @@ from gunicorn.http.response import ResponseRenderer, error_page
 from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
 from gunicorn.workers.failure import from_user_code
 from gunicorn.workers.spool import SpooledBody
+from gunicorn.workers.takeover import was_taken
 from gunicorn.wsgi.environ import name_server_by_host
 from gunicorn.wsgi.file_wrapper import FileWrapper
 from gunicorn.wsgi.input import Source, StreamInput
@@ -193,6 +194,9 @@ class RequestHandler:
 
     def fail(self, error: Exception, request: Request, response: Response) -> None:
         """The application raised, or what it raised came from the client."""
+        if was_taken(request.variables):
+            self.end_of_takeover(error, request, response)
+            return
         if isinstance(error, (ClientDisconnected, IncompleteBody)):
             self.log.debug("Client went away: %s %s: %s", request.method, request.uri, error)
             response.abandon()
@@ -212,6 +216,18 @@ class RequestHandler:
             response.abandon()
             return
         self.answer(status, reason, detail, response)
+
+    def end_of_takeover(self, error: Exception, request: Request, response: Response) -> None:
+        """The application took the socket over, and has nothing more to say to the worker.
+
+        Its libraries then raise StopIteration, or return without calling `start_response`.
+        """
+        if not isinstance(error, (StopIteration, AssertionError, OSError)):
+            self.log.error(
+                "Error handling request %s %s", request.method, request.uri,
+                exc_info=(type(error), error, from_user_code(error.__traceback__)),
+            )  # fmt: skip
+        response.abandon()
 
     def answer(self, status: int, reason: str, detail: str, response: Response) -> None:
         """Put an error page in place of what the application began."""
