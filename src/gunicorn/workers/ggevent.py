@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from gunicorn.errors import ConfigError
-from gunicorn.workers.base import Worker
-
-if TYPE_CHECKING:
-    from gunicorn.config import Config
-    from gunicorn.glogging import Logger
+from collections.abc import Callable
+from typing import Any
 
 try:
-    import gevent  # noqa: F401 - the class cannot work without it
+    import gevent
+    from gevent import monkey
+    from gevent.hub import get_hub
 except ImportError as error:
     raise ImportError(
         "worker class 'gevent' needs the gevent package."
@@ -20,11 +16,120 @@ except ImportError as error:
         name="gevent",
     ) from error
 
+from gunicorn.workers.greenlets import GreenWorker, Spot
+from gunicorn.workers.poller import READ
 
-class GeventWorker(Worker):
-    """Refused at start, as this version does not serve on gevent."""
+EV_READ = 1
+EV_WRITE = 2
+
+
+class GeventSpot(Spot):
+    """Where one greenlet at a time waits for a descriptor."""
+
+    __slots__ = ("fd", "gevent_hub", "hub", "interest", "switch", "watcher")
+
+    def __init__(self, hub: GeventHub, fd: int) -> None:
+        self.hub = hub
+        self.gevent_hub = hub.hub
+        self.fd = fd
+        self.interest = 0
+        self.watcher: Any = None
+        self.switch: Callable[[bool], object] | None = None
+
+    def wait(self, interest: int) -> bool:
+        if interest != self.interest:
+            self.watch(interest)
+        self.switch = gevent.getcurrent().switch
+        self.watcher.start(self.switch, True)
+        try:
+            ready: bool = self.gevent_hub.switch()
+        finally:
+            self.switch = None
+            if self.watcher is not None:
+                self.watcher.stop()
+        return ready
+
+    def watch(self, interest: int) -> None:
+        if self.watcher is not None:
+            self.watcher.close()
+        self.watcher = self.gevent_hub.loop.io(self.fd, EV_READ if interest == READ else EV_WRITE)
+        self.interest = interest
+
+    def rouse(self) -> None:
+        if self.switch is not None:
+            self.gevent_hub.loop.run_callback(self.end_wait)
+
+    def end_wait(self) -> None:
+        if self.switch is not None:
+            self.switch(False)
+
+    def close(self) -> None:
+        if self.watcher is not None:
+            self.watcher.stop()
+            self.watcher.close()
+            self.watcher = None
+            self.interest = 0
+        self.rouse()
+
+
+class GeventTimer:
+    """A call that is due later, as gevent has them."""
+
+    __slots__ = ("watcher",)
+
+    def __init__(self, watcher: Any) -> None:
+        self.watcher = watcher
+
+    def cancel(self) -> None:
+        self.watcher.stop()
+        self.watcher.close()
+
+
+class GeventHub:
+    """The hub of this thread."""
+
+    def __init__(self) -> None:
+        self.hub = get_hub()
+
+    def spawn(self, function: Callable[..., object], *args: Any) -> Any:
+        return gevent.spawn(function, *args)
+
+    def spot(self, fd: int) -> GeventSpot:
+        return GeventSpot(self, fd)
+
+    def later(self, seconds: float, function: Callable[[], object]) -> GeventTimer:
+        watcher = self.hub.loop.timer(seconds)
+        watcher.start(function)
+        return GeventTimer(watcher)
+
+    def kill(self, threads: list[Any], seconds: float) -> None:
+        gevent.killall(threads, block=True, timeout=seconds)
+
+    def is_running(self) -> bool:
+        return gevent.getcurrent() is self.hub
+
+
+class GeventWorker(GreenWorker):
+    """Serves each connection in a greenlet of its own."""
 
     @classmethod
-    def check_config(cls, _cfg: Config, _log: Logger) -> None:
-        """Raise ConfigError, always."""
-        raise ConfigError("worker_class: 'gevent' is not supported yet. Use 'sync'.")
+    def patch(cls) -> None:
+        """Patch the standard library, all of it."""
+        monkey.patch_all()
+
+    @classmethod
+    def setup_preload(cls) -> None:
+        """The same for a process that loads the application and forks workers.
+
+        Processes and signals stay as they are: that process waits for its children itself.
+        """
+        monkey.patch_all(os=False, signal=False)
+
+    def new_hub(self) -> GeventHub:
+        # Of no effect unless the parent had a hub.
+        gevent.reinit()
+        return GeventHub()
+
+
+GeventPyWSGIWorker = GeventWorker
+"""The name under which configurations may know the class."""

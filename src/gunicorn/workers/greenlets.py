@@ -1,0 +1,409 @@
+"""Workers on green threads: one for each connection, on the hub of gevent or eventlet.
+
+How to think about it. A connection is the same state machine as in the event loop, in the same
+two implementations. What differs is who waits: each connection has a green thread that lets it go
+on, waits in a `Spot` until its socket is ready, and lets it go on again. The application is called
+in that green thread, so whatever it waits for, the others go on.
+
+Nothing has a timer of its own. Twice a second the main green thread looks at the deadlines, as
+the event loop does, and rouses those whose time is up: `Spot.wait` returns False then.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from math import inf
+from time import monotonic
+from types import FrameType
+from typing import Any, Protocol
+
+from gunicorn import reloader
+from gunicorn.scoreboard import REQUESTS, Slot
+from gunicorn.workers.base import Worker
+from gunicorn.workers.connection import CLOSED, LINGER_TIME, RECEIVE_SIZE, ConnectionLife
+from gunicorn.workers.handler import RequestHandler
+from gunicorn.workers.loop import (
+    FIRST_REQUEST_GRACE,
+    NEXT_REQUEST_GRACE,
+    EventLoop,
+    ListenerChannel,
+    WakeupChannel,
+)
+from gunicorn.workers.poller import READ
+from gunicorn.workers.takeover import LentSocket, is_websocket
+from gunicorn.workers.tls import TLSConnection
+
+LAST_LOOK = 1.0
+"""Seconds that requests get for their clean-up when they are ended by force."""
+
+
+class Timer(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> object: ...
+
+
+class Hub(Protocol):
+    """What a library of green threads does for a worker."""
+
+    def spawn(self, function: Callable[..., object], *args: Any) -> Any:
+        """Call `function` in a new green thread, which is returned."""
+
+    def spot(self, fd: int) -> Spot:
+        """A place to wait for a descriptor."""
+
+    def later(self, seconds: float, function: Callable[[], object]) -> Timer:
+        """Call a function that does not wait."""
+
+    def kill(self, threads: list[Any], seconds: float) -> None:
+        """End green threads, and wait for their end for at most so many seconds."""
+
+    def is_running(self) -> bool:
+        """Whether the hub itself runs at the moment, in which nothing may wait."""
+
+
+class Spot:
+    """Where one green thread at a time waits for a descriptor."""
+
+    hub: Hub
+
+    def wait(self, interest: int) -> bool:
+        """Wait for readiness; False when the wait was ended by `rouse`."""
+        raise NotImplementedError
+
+    def rouse(self) -> None:
+        """End the wait of the green thread that is here, if there is one."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """The descriptor is about to be closed: nobody waits here any more."""
+        raise NotImplementedError
+
+    def wait_for(self, interest: int, seconds: float) -> bool:
+        """The same as `wait`, for at most so many seconds."""
+        timer = self.hub.later(seconds, self.rouse)
+        try:
+            return self.wait(interest)
+        finally:
+            timer.cancel()
+
+
+class Client:
+    """A connection, its green thread, and the socket if the application has taken it."""
+
+    __slots__ = ("connection", "spot", "taken", "thread")
+
+    def __init__(self, connection: ConnectionLife, spot: Spot) -> None:
+        self.connection = connection
+        self.spot = spot
+        self.thread: Any = None
+        self.taken: socket.socket | None = None
+
+
+class Acceptor:
+    """A listener and the green thread that accepts from it."""
+
+    __slots__ = ("listener", "open", "running", "spot")
+
+    def __init__(self, listener: ListenerChannel, spot: Spot) -> None:
+        self.listener = listener
+        self.spot = spot
+        self.open = False
+        self.running = False
+
+
+class GreenLoop(EventLoop):
+    """The connections of `worker`, a green thread each."""
+
+    multithread = True
+
+    def __init__(self, worker: GreenWorker, hub: Hub) -> None:
+        self.hub = hub
+        self.green_worker = worker
+        self.draining = False
+        self.clients: dict[int, Client] = {}
+        super().__init__(worker)
+        self.wakeup = WakeupChannel(worker.PIPE[0])
+        self.main = hub.spot(self.wakeup.fd)
+        self.acceptors = [Acceptor(each, hub.spot(each.fd)) for each in self.listeners]
+        # What stands in for a socket that is not ours any more: everything fails.
+        self.no_socket = socket.socket()
+        self.no_socket.close()
+
+    def init_poller(self) -> None:
+        """The hub is what polls."""
+
+    def new_handler(self, response_class: type[Any]) -> RequestHandler:
+        handler = super().new_handler(response_class)
+        # What one request at a time writes there is not true of many; `tick` publishes.
+        handler.cells = Slot().cells
+        return handler
+
+    # The life of the loop
+
+    def run(self) -> None:
+        """Serve until the worker is told to stop, then finish what was begun."""
+        self.start_accepting()
+        while self.worker.alive:
+            self.step()
+        self.drain()
+        self.main.close()
+
+    def step(self) -> None:
+        """Wait for a signal, at most until the next tick."""
+        if self.main.wait_for(READ, max(self.next_tick - monotonic(), 0.0)):
+            self.wakeup.on_event(READ)
+        self.green_worker.handle_postponed()
+        if self.refresh_clock() >= self.next_tick:
+            self.tick(self.now)
+
+    def refresh_clock(self) -> float:
+        self.now = now = monotonic()
+        return now
+
+    def tick(self, now: float) -> None:
+        super().tick(now)
+        # Connections tell the time, and leave the ticking to the main green thread.
+        self.implementation.tick(inf)
+        self.publish()
+
+    def publish(self) -> None:
+        """Tell the scoreboard how many requests were answered."""
+        running = sum(each.request is not None for each in self.connections.values())
+        self.cells[REQUESTS] = self.worker.nr - running
+
+    def expire(self, connection: ConnectionLife) -> None:
+        """Time is up, if it is for its client that the green thread of `connection` waits."""
+        self.clients[connection.fd].spot.rouse()
+
+    def drain(self) -> None:
+        """Stop accepting; finish requests that have begun, within `graceful_timeout`."""
+        self.draining = True
+        self.stop_accepting()
+        now = self.refresh_clock()
+        deadline = now + self.graceful_timeout
+        self.next_tick = now + NEXT_REQUEST_GRACE
+        self.timeouts = replace(self.timeouts, keepalive=NEXT_REQUEST_GRACE)
+        for client in list(self.clients.values()):
+            connection = client.connection
+            if client.taken is not None:
+                self.say_goodbye(connection)
+            elif connection.http.idle:
+                grace = NEXT_REQUEST_GRACE if connection.used else FIRST_REQUEST_GRACE
+                connection.deadline = min(connection.deadline, now + grace)
+        while self.clients and monotonic() < deadline:
+            self.step()
+        self.hub.kill([client.thread for client in self.clients.values()], LAST_LOOK)
+        for connection in list(self.connections.values()):
+            connection.close()
+        self.publish()
+
+    # Accepting
+
+    def start_accepting(self) -> None:
+        if self.accepting or len(self.connections) >= self.max_connections:
+            return
+        self.accepting = True
+        for acceptor in self.acceptors:
+            acceptor.open = True
+            if not acceptor.running:
+                acceptor.running = True
+                self.hub.spawn(self.accept_from, acceptor)
+
+    def stop_accepting(self) -> None:
+        self.accepting = False
+        for acceptor in self.acceptors:
+            acceptor.open = False
+            acceptor.spot.rouse()
+
+    def accept_from(self, acceptor: Acceptor) -> None:
+        """What the green thread of a listener does."""
+        try:
+            while acceptor.open:
+                if acceptor.spot.wait(READ) and acceptor.open:
+                    self.accept(acceptor.listener)
+        finally:
+            acceptor.running = False
+
+    def admit(self, connection: ConnectionLife, *, at_once: bool = True) -> None:
+        """Give a new connection its green thread."""
+        client = Client(connection, self.hub.spot(connection.fd))
+        self.connections[connection.fd] = connection
+        self.clients[connection.fd] = client
+        client.thread = self.hub.spawn(self.live, client, at_once)
+
+    # The life of a connection
+
+    def live(self, client: Client, at_once: bool) -> None:
+        """What the green thread of a connection does."""
+        connection = client.connection
+        spot = client.spot
+        try:
+            if at_once:
+                connection.on_event(READ)
+            else:
+                connection.want(READ)
+            while connection.state != CLOSED:
+                if self.draining and connection.http.idle:
+                    grace = self.refresh_clock() + NEXT_REQUEST_GRACE
+                    connection.deadline = min(connection.deadline, grace)
+                ready = spot.wait(connection.interest)
+                self.now = now = monotonic()
+                if connection.state == CLOSED:
+                    break
+                if ready:
+                    connection.on_event(connection.interest)
+                elif connection.deadline <= now:
+                    connection.on_deadline()
+            if client.taken is not None:
+                self.see_off(client.taken)
+        except Exception:
+            self.log.exception("Error in the connection of %s", connection.peer)
+        finally:
+            connection.close()
+
+    def watch(self, connection: ConnectionLife, interest: int) -> None:
+        """The connection's own thread will wait for what `connection.interest` says."""
+
+    def wait_for(self, connection: ConnectionLife, interest: int, seconds: float) -> bool:
+        return self.clients[connection.fd].spot.wait_for(interest, seconds)
+
+    def forget(self, connection: ConnectionLife) -> None:
+        self.connections.pop(connection.fd, None)
+        client = self.clients.pop(connection.fd, None)
+        if client is not None:
+            client.spot.close()
+        if self.draining and not self.clients:
+            self.main.rouse()
+        if not self.accepting and self.worker.alive and self.now >= self.resume_at:
+            self.start_accepting()
+
+    # Connections that the application takes over
+
+    def lend(self, connection: ConnectionLife, sock: socket.socket) -> Any:
+        """The socket as the hub's library has it, which tells when the application uses it."""
+        return LentSocket(sock, partial(self.give_away, connection))
+
+    def give_away(self, connection: ConnectionLife) -> bytes:
+        """Let go of the socket: it waits for readiness as the library's sockets do."""
+        client = self.clients.get(connection.fd)
+        if client is None:
+            # A socket that was used after its connection: it is closed, and says so itself.
+            return b""
+        client.taken = sock = connection.sock
+        del self.connections[connection.fd], self.clients[connection.fd]
+        # Still counted, under a descriptor with which every system call fails.
+        connection.fd = ~connection.fd
+        self.connections[connection.fd] = connection
+        self.clients[connection.fd] = client
+        connection.sock = self.no_socket
+        connection.recv = self.no_socket.recv
+        connection.send_bytes = self.no_socket.send
+        if isinstance(connection, TLSConnection):
+            connection.owes_farewell = False
+        sock.settimeout(None)
+        received, connection.http.buffer = connection.http.buffer, b""
+        if self.draining:
+            self.hub.spawn(self.say_goodbye, connection)
+        return received
+
+    def say_goodbye(self, connection: ConnectionLife) -> None:
+        """The worker stops: the application is to find the end of the stream."""
+        variables = connection.http.variables
+        lent = variables["gunicorn.socket"]
+        request = connection.request
+        websocket = request is not None and is_websocket(request.variables)
+        self.hub.spawn(partial(lent.go_away, websocket=websocket))
+
+    def see_off(self, sock: socket.socket) -> None:
+        """Close a socket that the application is done with, its last bytes on their way."""
+        if sock.fileno() < 0:
+            # It was closed, or detached to be kept.
+            return
+        with socket.socket(fileno=os.dup(sock.fileno())) as own:
+            if isinstance(sock, ssl.SSLSocket):
+                sock.settimeout(0.0)
+                with suppress(OSError, ValueError):
+                    sock.unwrap()
+            # Threads of the application that still wait for this socket learn of its end.
+            sock.close()
+            own.setblocking(False)
+            spot = self.hub.spot(own.fileno())
+            try:
+                self.linger(own, spot)
+            finally:
+                spot.close()
+
+    def linger(self, sock: socket.socket, spot: Spot) -> None:
+        """Wait until the client has closed too, or for a moment."""
+        deadline = monotonic() + LINGER_TIME
+        try:
+            sock.shutdown(socket.SHUT_WR)
+            while (left := deadline - monotonic()) > 0:
+                if spot.wait_for(READ, left) and not sock.recv(RECEIVE_SIZE):
+                    return
+        except OSError as error:
+            if error.errno not in (errno.ENOTCONN, errno.ECONNRESET, errno.EAGAIN):
+                self.log.debug("Closing a connection that was taken over: %s", error)
+
+
+class GreenWorker(Worker):
+    """A worker that serves on green threads; subclasses say on whose."""
+
+    def init_process(self) -> None:
+        """Make the standard library cooperative before anything of the user's is imported."""
+        self.patch()
+        self.postponed: list[Callable[[], None]] = []
+        self.hub = self.new_hub()
+        super().init_process()
+
+    @classmethod
+    def patch(cls) -> None:
+        """Replace what waits in the standard library by what lets other green threads go on."""
+        raise NotImplementedError
+
+    def new_hub(self) -> Hub:
+        """A hub for this process, whatever its parent has had."""
+        raise NotImplementedError
+
+    def run(self) -> None:
+        """Serve until `alive` is False."""
+        GreenLoop(self, self.hub).run()
+
+    def init_reloader(self) -> None:
+        """Watch by polling: waiting for the kernel would stop every green thread."""
+        engine = reloader.engine("poll")
+        self.reloader = engine(self.cfg.reload_extra_files, self.handle_source_change)
+
+    # Signals. A handler runs in the middle of whatever was running. In the hub it may not wait,
+    # and hooks and log handlers might: those calls are left to the main green thread, which the
+    # signal has woken.
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        for signum in (signal.SIGQUIT, signal.SIGINT, signal.SIGABRT, signal.SIGUSR1):
+            handler = signal.getsignal(signum)
+            assert callable(handler)
+            signal.signal(signum, partial(self.handle_signal, handler))
+
+    def handle_signal(
+        self, handler: Callable[[int, FrameType | None], Any], sig: int, frame: FrameType | None
+    ) -> None:
+        """Call `handler` here, or in the main green thread."""
+        if self.hub.is_running():
+            self.postponed.append(lambda: handler(sig, None))
+        else:
+            handler(sig, frame)
+
+    def handle_postponed(self) -> None:
+        """Do what signals have asked for."""
+        while self.postponed:
+            self.postponed.pop(0)()
