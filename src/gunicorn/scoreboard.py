@@ -47,6 +47,11 @@ Written by the arbiter before it asks the worker to stop.
 """
 STOPPING = 9
 """1.0 once the arbiter was told to stop the server, also while it delays that."""
+ACCEPTING = 10
+"""1.0 while the worker takes new connections."""
+
+FRESH = 1.0
+"""Seconds for which a heartbeat says that its worker runs."""
 
 CELLS = 16
 SLOT_SIZE = CELLS * 8
@@ -59,10 +64,13 @@ class Slot:
     Hot code stores to `cells[HEARTBEAT]` and its neighbours directly; the rest uses the names.
     """
 
-    __slots__ = ("cells",)
+    __slots__ = ("block", "cells")
 
-    def __init__(self, cells: memoryview[float] | None = None) -> None:
+    def __init__(
+        self, cells: memoryview[float] | None = None, block: memoryview[float] | None = None
+    ) -> None:
         self.cells = _shared_cells(1) if cells is None else cells
+        self.block = self.cells if block is None else block
 
     def clear(self) -> None:
         """Set every cell to 0.0 and the heartbeat to now, where a new worker's time-out begins."""
@@ -164,6 +172,19 @@ class Slot:
     def stopping(self, value: bool) -> None:
         self.cells[STOPPING] = float(value)
 
+    def waits_with_fewer(self, connections: int, now: float) -> bool:
+        """Whether another worker is idle, takes connections, and has fewer than `connections`."""
+        block = self.block
+        for start in range(0, len(block), CELLS):
+            if (
+                block[start + CONNECTIONS] < connections
+                and block[start + ACCEPTING]
+                and not block[start + BUSY_SINCE]
+                and now - block[start + HEARTBEAT] < FRESH
+            ):
+                return True
+        return False
+
     def fileno(self) -> int:
         """Refuse, with `io.UnsupportedOperation` (an OSError): there is no file behind a slot."""
         raise io.UnsupportedOperation("a worker's heartbeat is kept in memory, not in a file")
@@ -228,7 +249,8 @@ class Scoreboard:
     def _grow(self) -> None:
         cells = _shared_cells(self._growth)
         # In reverse, so that slots are lent in the order of their addresses.
-        slots = [Slot(cells[at : at + CELLS]) for at in range(0, self._growth * CELLS, CELLS)]
+        starts = range(0, self._growth * CELLS, CELLS)
+        slots = [Slot(cells[at : at + CELLS], cells) for at in starts]
         self._all += slots
         self._free += reversed(slots)
         self.capacity += self._growth

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from gunicorn import SERVER_SOFTWARE
 from gunicorn.http.policy import Policy
-from gunicorn.scoreboard import CONNECTIONS
+from gunicorn.scoreboard import ACCEPTING, CONNECTIONS
 from gunicorn.workers.base import Worker
 from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.handler import RequestHandler, errors_streams
@@ -32,6 +32,7 @@ from gunicorn.workers.policy import http_policy
 from gunicorn.workers.poller import READ, Poller, new_poller
 from gunicorn.workers.spool import Spooler
 from gunicorn.workers.tls import TLSConnection
+from gunicorn.workers.turns import TURN, Turns
 from gunicorn.wsgi.environ import process_variables
 from gunicorn.wsgi.errors_stream import ErrorsStream
 
@@ -141,6 +142,7 @@ class EventLoop:
         self.now = monotonic()
         self.next_tick = self.now
         self.cells = worker.tmp.cells
+        self.turns = Turns(worker.tmp)
         self.dispatch = self.implementation.dispatch
         self.implementation.serve(self)
 
@@ -216,6 +218,7 @@ class EventLoop:
     def start_accepting(self) -> None:
         if not self.accepting and len(self.connections) < self.max_connections:
             self.accepting = True
+            self.cells[ACCEPTING] = 1.0
             for listener in self.listeners:
                 self.channels[listener.fd] = listener
                 self.poller.register_shared(listener.fd)
@@ -223,12 +226,23 @@ class EventLoop:
     def stop_accepting(self) -> None:
         if self.accepting:
             self.accepting = False
+            self.cells[ACCEPTING] = 0.0
             for listener in self.listeners:
                 del self.channels[listener.fd]
                 self.poller.unregister(listener.fd)
 
+    def step_aside(self) -> None:
+        """Leave the next connection to a sibling, for a moment."""
+        self.stop_accepting()
+        # Back soon: siblings that compare themselves are not to race ahead meanwhile.
+        self.cells[ACCEPTING] = 1.0
+        self.resume_at = self.next_tick = monotonic() + TURN
+
     def accept(self, listener: ListenerChannel) -> None:
         """Accept one connection, and serve it at once if its request has come with it."""
+        if self.turns.is_anothers(self.now, len(self.connections)):
+            self.step_aside()
+            return
         try:
             self.accept_client(listener)
         except (BlockingIOError, ConnectionError):
@@ -239,6 +253,10 @@ class EventLoop:
                 self.log.debug("Accepting on %s: %s", listener.sock, error)
                 return
             self.shed(error)
+            return
+        self.turns.taken(self.now)
+        if self.accepting:
+            self.poller.queue_up(listener.fd)
         if len(self.connections) >= self.max_connections:
             self.stop_accepting()
 
@@ -272,6 +290,7 @@ class EventLoop:
     def admit(self, connection: ConnectionLife, *, at_once: bool = True) -> None:
         """Take in a new connection; `at_once` looks whether its request is here already."""
         self.connections[connection.fd] = connection
+        self.cells[CONNECTIONS] = len(self.connections)
         if at_once:
             connection.on_event(READ)
         else:
@@ -317,6 +336,7 @@ class EventLoop:
     def forget(self, connection: ConnectionLife) -> None:
         """A connection is about to be closed."""
         self.connections.pop(connection.fd, None)
+        self.cells[CONNECTIONS] = len(self.connections)
         if connection.interest:
             del self.channels[connection.fd]
             self.poller.unregister(connection.fd)

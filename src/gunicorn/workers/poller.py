@@ -21,6 +21,9 @@ class Poller(Protocol):
     def register_shared(self, fd: int, /) -> None:
         """Register a listener that other processes wait for too; wakes one of them if it can."""
 
+    def queue_up(self, fd: int, /) -> None:
+        """Go to the end of the line of processes that wait for this listener."""
+
     def modify(self, fd: int, mask: int, /) -> object: ...
     def unregister(self, fd: int, /) -> None: ...
     def poll(self, timeout: float) -> list[tuple[int, int]]:
@@ -43,6 +46,11 @@ class EpollPoller:
     def register_shared(self, fd: int, /) -> None:
         self.register(fd, READ | EXCLUSIVE)
 
+    def queue_up(self, fd: int, /) -> None:
+        # The kernel wakes the first in line that is waiting, and the line is that of registrations.
+        self.unregister(fd)
+        self.register(fd, READ | EXCLUSIVE)
+
 
 class PollPoller:
     """Everywhere else."""
@@ -55,6 +63,9 @@ class PollPoller:
 
     def register_shared(self, fd: int, /) -> None:
         self.register(fd, READ)
+
+    def queue_up(self, fd: int, /) -> None:
+        """All are woken, whatever their order."""
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         return self.poller.poll(timeout * 1000)
