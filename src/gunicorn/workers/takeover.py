@@ -6,8 +6,8 @@ it behaves as the socket, and tells the worker at the first use that the connect
 HTTP. From then on the worker neither reads nor writes it; when the application returns, it closes
 the connection. An application that wants to keep the socket for longer detaches it.
 
-Questions (addresses, options, the certificate) do not take a socket over, and neither does peeking
-at it, by which some applications find out whether their client is still there.
+Questions (addresses, options, the certificate, the descriptor's number) do not take a socket over,
+and neither does peeking at it: some applications find out so whether their client is still there.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-QUESTIONS = frozenset(
-    "family type proto timeout context server_hostname server_side session session_reused"
-    " getpeername getsockname getsockopt gettimeout getblocking get_inheritable"
-    " getpeercert cipher shared_ciphers version selected_alpn_protocol compression"
-    " get_channel_binding pending".split()
-)
+_QUESTIONS = """
+family type proto timeout context server_hostname server_side session session_reused
+fileno getpeername getsockname getsockopt gettimeout getblocking get_inheritable
+getpeercert cipher shared_ciphers version selected_alpn_protocol compression
+get_channel_binding pending
+"""
+QUESTIONS = frozenset(_QUESTIONS.split())
 """What may be asked of a socket without taking it."""
 
 GOING_AWAY = b"\x88\x02\x03\xe9"
@@ -111,13 +112,16 @@ class LentSocket:
     # Sending: a frame that is half sent must not be followed by one of ours.
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """See socket.send."""
+        """See socket.send; where it would wait, it sends everything, as send(2) does.
+
+        The sockets of green threads return after what the kernel took, which libraries do not
+        expect of a socket that waits.
+        """
         sock = self._take()
-        self._sending += 1
-        try:
-            return sock.send(data, flags)
-        finally:
-            self._sending -= 1
+        if not flags and sock.gettimeout() is None:
+            self.sendall(data)
+            return memoryview(data).nbytes
+        return sock.send(data, flags)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """See socket.sendall."""
