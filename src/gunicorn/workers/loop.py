@@ -219,17 +219,27 @@ class EventLoop:
         if not self.accepting and len(self.connections) < self.max_connections:
             self.accepting = True
             self.cells[ACCEPTING] = 1.0
-            for listener in self.listeners:
-                self.channels[listener.fd] = listener
-                self.poller.register_shared(listener.fd)
+            self.watch_listeners()
 
     def stop_accepting(self) -> None:
         if self.accepting:
             self.accepting = False
             self.cells[ACCEPTING] = 0.0
-            for listener in self.listeners:
-                del self.channels[listener.fd]
-                self.poller.unregister(listener.fd)
+            self.ignore_listeners()
+
+    def watch_listeners(self) -> None:
+        for listener in self.listeners:
+            self.channels[listener.fd] = listener
+            self.poller.register_shared(listener.fd)
+
+    def ignore_listeners(self) -> None:
+        for listener in self.listeners:
+            del self.channels[listener.fd]
+            self.poller.unregister(listener.fd)
+
+    def queue_up(self, listener: ListenerChannel) -> None:
+        """Let siblings be told of the next connection first."""
+        self.poller.queue_up(listener.fd)
 
     def step_aside(self) -> None:
         """Leave the next connection to a sibling, for a moment."""
@@ -256,7 +266,7 @@ class EventLoop:
             return
         self.turns.taken(self.now)
         if self.accepting:
-            self.poller.queue_up(listener.fd)
+            self.queue_up(listener)
         if len(self.connections) >= self.max_connections:
             self.stop_accepting()
 
