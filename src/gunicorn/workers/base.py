@@ -116,6 +116,10 @@ class Worker:
         """Prepare this worker class; the arbiter calls it once, before it binds its listeners."""
 
     @classmethod
+    def setup_preload(cls) -> None:
+        """Prepare a process that loads the application and then forks workers of this class."""
+
+    @classmethod
     def check_config(cls, cfg: Config, log: Logger) -> None:
         """Raise ConfigError for settings that this worker class cannot serve with."""
 
