@@ -26,7 +26,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from gunicorn import reloader
-from gunicorn.scoreboard import REQUESTS, Slot
+from gunicorn.scoreboard import CONNECTIONS, REQUESTS, Slot
 from gunicorn.workers.base import Worker
 from gunicorn.workers.connection import CLOSED, LINGER_TIME, RECEIVE_SIZE, ConnectionLife
 from gunicorn.workers.handler import RequestHandler
@@ -129,6 +129,7 @@ class GreenLoop(EventLoop):
         self.hub = hub
         self.green_worker = worker
         self.draining = False
+        self.acceptors: list[Acceptor] = []
         self.clients: dict[int, Client] = {}
         super().__init__(worker)
         self.wakeup = WakeupChannel(worker.PIPE[0])
@@ -208,27 +209,32 @@ class GreenLoop(EventLoop):
 
     # Accepting
 
-    def start_accepting(self) -> None:
-        if self.accepting or len(self.connections) >= self.max_connections:
-            return
-        self.accepting = True
+    def watch_listeners(self) -> None:
         for acceptor in self.acceptors:
             acceptor.open = True
             if not acceptor.running:
                 acceptor.running = True
                 self.hub.spawn(self.accept_from, acceptor)
 
-    def stop_accepting(self) -> None:
-        self.accepting = False
+    def ignore_listeners(self) -> None:
         for acceptor in self.acceptors:
             acceptor.open = False
             acceptor.spot.rouse()
+
+    def queue_up(self, _listener: ListenerChannel) -> None:
+        """The poller is the library's; siblings take turns by their numbers of connections."""
+
+    def step_aside(self) -> None:
+        super().step_aside()
+        # To wait anew, as the next tick is earlier now.
+        self.main.rouse()
 
     def accept_from(self, acceptor: Acceptor) -> None:
         """What the green thread of a listener does."""
         try:
             while acceptor.open:
                 if acceptor.spot.wait(READ) and acceptor.open:
+                    self.refresh_clock()
                     self.accept(acceptor.listener)
         finally:
             acceptor.running = False
@@ -238,6 +244,7 @@ class GreenLoop(EventLoop):
         client = Client(connection, self.hub.spot(connection.fd))
         self.connections[connection.fd] = connection
         self.clients[connection.fd] = client
+        self.cells[CONNECTIONS] = len(self.connections)
         client.thread = self.hub.spawn(self.live, client, at_once)
 
     # The life of a connection
@@ -278,6 +285,7 @@ class GreenLoop(EventLoop):
 
     def forget(self, connection: ConnectionLife) -> None:
         self.connections.pop(connection.fd, None)
+        self.cells[CONNECTIONS] = len(self.connections)
         client = self.clients.pop(connection.fd, None)
         if client is not None:
             client.spot.close()
