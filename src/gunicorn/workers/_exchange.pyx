@@ -25,8 +25,11 @@ from gunicorn.http._head cimport (
     ResponseRenderer,
 )
 
+from itertools import chain
+
 from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
 from gunicorn.wsgi.environ import name_server_by_host
+from gunicorn.wsgi.file_wrapper import FileWrapper
 
 cdef extern from "<sys/socket.h>" nogil:
     ssize_t recv(int descriptor, void *buffer, size_t size, int flags)
@@ -38,6 +41,10 @@ cdef enum:
     SEND_SIZE = 32768       # responses up to this size are assembled in one buffer
     READING = 0
     READ = 1
+    # What became of a response
+    NOT_MINE = 0
+    SENT = 1
+    FINISHED = 2
 
 cdef int BUSY = BUSY_SINCE
 cdef int ANSWERED = REQUESTS
@@ -171,10 +178,13 @@ cdef class Exchange:
         if self.state != READING:
             self.go_on()
             return 0
+        if not self.calm:
+            self.read()
+            return 0
         cdef Steady steady = self.steady
         cdef ssize_t size = recv(self.fd, steady.received, RECEIVE_SIZE, 0)
         if size > 0:
-            if not (self.calm and not steady.hooked and self.exchange(steady, size)):
+            if steady.hooked or not self.exchange(steady, size):
                 self.take(PyBytes_FromStringAndSize(steady.received, size))
         elif size == 0:
             self.take(b"")
@@ -190,8 +200,12 @@ cdef class Exchange:
         cdef Request request = steady.parser.recognise(
             <const unsigned char *>steady.received, size, variables, self.trusted
         )
-        if request is None or request.head_end != size or request.content_length:
+        if request is None:
             return False
+        if request.head_end != size or request.content_length:
+            request.data = PyBytes_FromStringAndSize(steady.received, size)
+            self.begin(request, request.data)
+            return True
         request.data = PyBytes_FromStringAndSize(steady.received, size)
         request.peer_addr = self.peer
         if not variables["SERVER_PORT"]:
@@ -215,8 +229,12 @@ cdef class Exchange:
             steady.handler.failed(error, request, response, started)
             self.queued = True
         else:
-            if not self.send_piece(steady, request, response, result):
+            sent = self.send_piece(steady, request, response, result)
+            if sent == NOT_MINE:
+                sent = self.send_block(steady, request, response, result, started)
+            if sent == NOT_MINE:
                 steady.handler.finish(result, request, response, started)
+            if sent != SENT:
                 self.queued = bool(self.outbox)
             else:
                 if steady.access is not None:
@@ -234,29 +252,66 @@ cdef class Exchange:
             self.advance(response)
         return True
 
-    cdef bint send_piece(
+    cdef int send_piece(
         self, Steady steady, Request request, Response response, result
     ) except -1:
-        """Send a response of one piece of bytes; False when it is not one."""
+        """Send a response that is a list of one piece of bytes."""
         cdef Fields fields = response.fields
-        cdef bytes body
-        cdef Delimited how
-        cdef Py_ssize_t head_size, size
-        cdef ssize_t sent
         if type(result) is not list or PyList_GET_SIZE(result) != 1 or fields is None:
-            return False
+            return NOT_MINE
         piece = <object>PyList_GET_ITEM(result, 0)
-        if type(piece) is not bytes or response.headers_sent:
-            return False
-        body = <bytes>piece
-        size = PyBytes_GET_SIZE(body)
-        if size == 0 or (fields.size >= 0 and fields.size != size):
-            return False
-        head_size = PyBytes_GET_SIZE(fields.start) + PyBytes_GET_SIZE(fields.block) + TAIL
-        if head_size + size > SEND_SIZE:
-            return False
-        head_size = steady.renderer.write_head(
-            steady.sending, fields, request.method, request.version, response.keep_alive, size, &how
+        if type(piece) is not bytes or not self.fits(fields, <bytes>piece, response):
+            return NOT_MINE
+        self.send_short(steady, request, response, <bytes>piece)
+        return SENT
+
+    cdef int send_block(
+        self, Steady steady, Request request, Response response, result, double started
+    ) except -1:
+        """Send a response of any other kind whose first block is all that it announced."""
+        cdef Fields fields = response.fields
+        cdef type kind = type(result)
+        if fields is None or fields.size <= 0 or kind is list or kind is tuple:
+            return NOT_MINE
+        if kind is FileWrapper or response.headers_sent:
+            return NOT_MINE
+        try:
+            iterator = iter(result)
+            block = next(iterator, b"")
+            if type(block) is not bytes or not self.fits(fields, <bytes>block, response):
+                blocks = chain((block,), iterator)
+            else:
+                self.send_short(steady, request, response, <bytes>block)
+                for block in iterator:
+                    response.write(block)
+                steady.handler.close(result, request)
+                return SENT
+        except BaseException as error:
+            blocks = failing(error)
+        steady.handler.finish(result, request, response, started, blocks)
+        return FINISHED
+
+    cdef bint fits(self, Fields fields, bytes body, Response response):
+        """Whether `body` is a whole one that can be sent from the buffer."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(body)
+        return (
+            size > 0
+            and (fields.size < 0 or fields.size == size)
+            and fields.dropped is None
+            and not response.headers_sent
+            and PyBytes_GET_SIZE(fields.start) + PyBytes_GET_SIZE(fields.block) + TAIL + size
+            <= SEND_SIZE
+        )
+
+    cdef int send_short(
+        self, Steady steady, Request request, Response response, bytes body
+    ) except -1:
+        """Send the head and `body`, which `fits`, in one piece."""
+        cdef Delimited how
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(body)
+        cdef Py_ssize_t head_size = steady.renderer.write_head(
+            steady.sending, response.fields, request.method, request.version,
+            response.keep_alive, size, &how,
         )
         response.delimiting = how.delimiting
         response.keep_alive = how.keep_alive
@@ -268,11 +323,17 @@ cdef class Exchange:
         response.sent = size
         response.remaining = 0
         size += head_size
-        sent = send(self.fd, steady.sending, size, MSG_NOSIGNAL)
+        cdef ssize_t sent = send(self.fd, steady.sending, size, MSG_NOSIGNAL)
         if sent != size:
             self.send_rest(PyBytes_FromStringAndSize(steady.sending, size), sent, errno)
             self.queued = True
-        return True
+        return 0
+
+
+def failing(error):
+    """An iterator in whose place `error` was raised."""
+    yield from ()
+    raise error
 
 
 def dispatch(list events, dict channels):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -90,10 +90,19 @@ class RequestHandler:
             self.log.info("Autorestarting worker after current request.")
             self.worker.alive = False
 
-    def finish(self, result: Any, request: Request, response: Response, started: float) -> None:
-        """Send what the application returned."""
+    def finish(
+        self,
+        result: Any,
+        request: Request,
+        response: Response,
+        started: float,
+        blocks: Iterable[bytes] | None = None,
+    ) -> None:
+        """Send what the application returned; `blocks` are what is left to send of it."""
         try:
-            if type(result) is list and len(result) == 1:
+            if blocks is not None:
+                self.send_iterable(blocks, response)
+            elif type(result) is list and len(result) == 1:
                 response.send_whole(result[0])
             elif isinstance(result, FileWrapper) and self.send_file(result, response, started):
                 return
