@@ -7,6 +7,7 @@ be watched, though no module came of it and `sys.modules` does not know it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import traceback
@@ -98,3 +99,15 @@ def _is_our_frame(frame: FrameType) -> bool:
 def _is_ours(filename: str) -> bool:
     # "<frozen importlib._bootstrap>" and the like are between our frames and the user's.
     return filename.startswith(("<", _OUR_FILES)) or os.sep + "importlib" + os.sep in filename
+
+
+def stack_of(thread: int) -> str:
+    """Where in the user's code the thread with this identifier is, as a traceback begins."""
+    frame = sys._current_frames().get(thread)
+    if frame is None:
+        return "The thread has ended meanwhile."
+    stack = traceback.StackSummary.extract(
+        itertools.takewhile(lambda pair: not _is_our_frame(pair[0]), traceback.walk_stack(frame))
+    )
+    stack.reverse()
+    return "Stack (most recent call last):\n" + "".join(stack.format()).rstrip()

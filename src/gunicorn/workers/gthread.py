@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import os
+from types import FrameType
 
-from gunicorn.errors import ConfigError
 from gunicorn.workers.base import Worker
-
-if TYPE_CHECKING:
-    from gunicorn.config import Config
-    from gunicorn.glogging import Logger
+from gunicorn.workers.threads import ThreadLoop
 
 
 class ThreadWorker(Worker):
-    """Refused at start, as this version serves with one thread in a worker."""
+    """Serves as many requests at a time as `threads` says; the event loop keeps all clients.
 
-    @classmethod
-    def check_config(cls, _cfg: Config, _log: Logger) -> None:
-        """Raise ConfigError, always."""
-        raise ConfigError(
-            "worker_class: 'gthread' is not supported yet. Use 'sync' with threads = 1."
-        )
+    The main thread is left to signals and to the loop, so a hanging application stops neither.
+    """
+
+    def run(self) -> None:
+        """Serve until `alive` is False."""
+        ThreadLoop(self, self.cfg.threads).run()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM: finish the requests in progress, then stop."""
+        super().handle_exit(sig, frame)
+        # Another thread may have read what the signal wrote there before this ran.
+        with contextlib.suppress(BlockingIOError):
+            os.write(self.PIPE[1], b"\0")

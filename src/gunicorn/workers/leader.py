@@ -1,0 +1,407 @@
+"""The event loop of several threads: they poll in turn, and who polls serves what it got.
+
+How to think about it. One thread is the leader. It waits for events and lets connections go on,
+exactly as the loop of one thread does, the application called from within. A call that is over in
+microseconds, as most are, therefore costs no hand-over. A call that lasts loses the lead: the
+guard, a thread of the loop's own that never calls the application, sees that the same call is
+still going on when it looks again, and another thread becomes the leader. While calls are known
+to last, the leader gives the lead away before it calls.
+
+When every thread is in the application, the guard itself leads: it sends what is queued, keeps
+the heartbeat and watches time-outs. Connections that become readable meanwhile wait in one queue,
+and each thread that is done takes the first of them.
+
+One lock protects everything of the loop. It is held except while polling and while the code of
+the user runs (`outside`), so a connection that is being served belongs to its thread: whoever
+takes the lead from a thread first takes its connection out of the poll set (`detach`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from math import inf
+from time import monotonic
+from typing import Any
+
+from gunicorn.scoreboard import BUSY_SINCE, CELLS, REQUESTS
+from gunicorn.workers.base import Worker
+from gunicorn.workers.connection import READING, SENDING, ConnectionLife
+from gunicorn.workers.crew import ThreadedHandler
+from gunicorn.workers.loop import (
+    EventLoop,
+    ListenerChannel,
+    WakeupChannel,
+)
+from gunicorn.workers.poller import READ, WRITE
+from gunicorn.workers.seat import Seat
+from gunicorn.workers.shedding import expendable
+
+GLANCE = 0.005
+"""Seconds between two looks of the guard at the leader."""
+
+QUIET_GLANCES = 10
+"""Looks without a request after which the guard sleeps until it is woken."""
+
+LASTING = 0.0005
+"""Mean duration of calls, in seconds, from which on each is worth a hand-over beforehand."""
+
+LONGEST = 0.02
+"""What a longer call counts as in the mean: one that hung once is forgotten after some tens."""
+
+LAST_LOOK = 1.0
+"""Seconds that threads get to return when the loop ends."""
+
+
+class LeaderLoop(EventLoop):
+    """The connections of `worker`, served by `threads` threads."""
+
+    multithread = True
+
+    def __init__(self, worker: Worker, threads: int) -> None:
+        self.lock = threading.RLock()
+        self.seats = [Seat(f"gunicorn-{number}") for number in range(threads)]
+        self.guard = Seat("gunicorn-guard")
+        self.leader = self.seats[0]
+        self.seat = self.leader
+        """Whose thread holds the lock."""
+        self.own = threading.local()
+        self.idle: list[Seat] = []
+        self.waiting: deque[tuple[ConnectionLife, float]] = deque()
+        self.running = 0
+        self.threads: list[threading.Thread] = []
+        self.asleep = False
+        """Whether the guard has to be woken when the leader calls the application."""
+        # Without a global lock threads run at the same time, and no call is too short to share.
+        self.eager = self.always_eager = not getattr(sys, "_is_gil_enabled", lambda: True)()
+        """Whether the leader gives the lead away before it calls."""
+        self.mean_call = 0.0
+        self.draining = False
+        self.over = False
+        # What one request at a time writes there is not true of several.
+        self.scratch = memoryview(bytearray(CELLS * 8)).cast("d")
+        super().__init__(worker)
+
+    def new_handler(self, response_class: type[Any]) -> ThreadedHandler:
+        return ThreadedHandler(self, self.worker, self.renderer, response_class, self.scratch)
+
+    # The life of the threads
+
+    def run(self) -> None:
+        """Serve until the worker is told to stop; the calling thread is the guard."""
+        self.begin()
+        for seat in self.seats:
+            self.start_thread(self.work, seat)
+        self.watch_over()
+        self.end()
+
+    def begin(self) -> None:
+        self.add_channel(WakeupChannel(self.worker.PIPE[0]))
+        self.start_accepting()
+
+    def end(self) -> None:
+        """Let go of everything; threads that are stuck end with the process."""
+        self.lock.acquire()
+        for connection in list(self.connections.values()):
+            connection.close()
+        self.lock.release()
+        deadline = monotonic() + LAST_LOOK
+        for thread in self.threads:
+            if not any(seat.outside and seat.thread == thread.ident for seat in self.seats):
+                thread.join(max(deadline - monotonic(), 0.0))
+        self.poller.close()
+
+    def start_thread(self, target: Callable[[Seat], None], seat: Seat) -> None:
+        # As a daemon: the process can end while an application hangs.
+        thread = threading.Thread(target=target, args=(seat,), name=seat.name, daemon=True)
+        self.threads.append(thread)
+        thread.start()
+
+    def work(self, seat: Seat) -> None:
+        """Serve, as the leader or with what waits, until the loop is over."""
+        self.lock.acquire()
+        self.own.seat = seat
+        seat.thread = threading.get_ident()
+        while not self.over:
+            self.seat = seat
+            try:
+                self.work_once(seat)
+            except SystemExit:
+                self.drop(seat)
+                if threading.current_thread() is threading.main_thread():
+                    raise
+            except BaseException:
+                self.log.exception("Error in a thread of the worker, which goes on")
+                self.drop(seat)
+        self.lock.release()
+
+    def work_once(self, seat: Seat) -> None:
+        if self.waiting:
+            self.serve_waiting()
+        elif self.leader is seat:
+            self.lead(seat)
+        else:
+            self.rest(seat)
+
+    def rest(self, seat: Seat) -> None:
+        """Sleep until there is something to do."""
+        self.idle.append(seat)
+        if self.leader is self.guard:
+            # Nobody was there to serve new connections.
+            self.resume()
+        self.sleep(seat, None)
+        if seat in self.idle:
+            self.idle.remove(seat)
+
+    def sleep(self, seat: Seat, seconds: float | None) -> None:
+        """Sleep until `seat` is woken, at most for so many seconds."""
+        self.lock.release()
+        rung = seat.bell.acquire(timeout=-1 if seconds is None else seconds)
+        self.lock.acquire()
+        if seat.rung and not rung:
+            seat.bell.acquire()
+        seat.rung = False
+        self.seat = seat
+
+    def drop(self, seat: Seat) -> None:
+        """Give up the connection that a thread failed with."""
+        if isinstance(seat.connection, ConnectionLife):
+            seat.connection.abort()
+
+    # Leading
+
+    def lead(self, seat: Seat) -> None:
+        """Wait for events, and deal with them until the lead is lost."""
+        if not self.worker.alive and not self.draining:
+            self.begin_drain()
+        timeout = max(self.next_tick - monotonic(), 0.0)
+        seat.connection = None
+        self.lock.release()
+        try:
+            events = self.poller.poll(timeout)
+        finally:
+            self.lock.acquire()
+            self.seat = seat
+        self.refresh_clock()
+        if self.leader is not seat:
+            return
+        if seat is self.guard:
+            self.keep(seat, events)
+        else:
+            self.serve(seat, events)
+        if self.draining and self.leader is seat:
+            self.end_when_drained()
+
+    def serve(self, seat: Seat, events: list[tuple[int, int]]) -> None:
+        channels = self.channels
+        for fd, mask in events:
+            channel = channels.get(fd)
+            if channel is not None:
+                seat.connection = channel
+                channel.on_event(mask)
+                if self.leader is not seat:
+                    # The others are reported again, to whoever leads now.
+                    return
+
+    def keep(self, seat: Seat, events: list[tuple[int, int]]) -> None:
+        """What the guard does with events: everything that needs no application."""
+        wanted = False
+        for fd, mask in events:
+            channel = self.channels.get(fd)
+            if isinstance(channel, ListenerChannel):
+                wanted = True
+            elif isinstance(channel, ConnectionLife) and self.may_call(channel):
+                self.put_off(channel)
+            elif channel is not None:
+                seat.connection = channel
+                channel.on_event(mask)
+                if self.leader is not seat:
+                    return
+        if self.idle and (wanted or self.waiting):
+            self.hand_over(self.idle.pop())
+        elif wanted:
+            self.stop_accepting()
+
+    def may_call(self, connection: ConnectionLife) -> bool:
+        """Whether an event of `connection` can lead to a call of the application."""
+        if connection.state == SENDING:
+            return bool(connection.http.buffer) or not connection.plain
+        return connection.state == READING
+
+    def put_off(self, connection: ConnectionLife) -> None:
+        """Let `connection` wait for a thread."""
+        self.waiting.append((connection, connection.deadline))
+        self.detach(connection)
+
+    def serve_waiting(self) -> None:
+        connection, deadline = self.waiting.popleft()
+        connection.deadline = deadline
+        self.seat.connection = connection
+        state = connection.state
+        connection.on_event(READ)
+        if state == SENDING and connection.state == SENDING:
+            connection.want(WRITE)
+
+    def detach(self, connection: ConnectionLife) -> None:
+        """Take a connection out of the poll set; it belongs to a thread, and has no deadline."""
+        if connection.interest:
+            del self.channels[connection.fd]
+            self.poller.unregister(connection.fd)
+            connection.interest = 0
+        connection.deadline = inf
+
+    def replace_leader(self) -> None:
+        """The leader is in the application: another thread leads."""
+        leader = self.leader
+        # What it began may take long; the next leader looks after all time-outs.
+        self.sweeping = False
+        if isinstance(leader.connection, ConnectionLife):
+            self.detach(leader.connection)
+        self.hand_over(self.idle.pop() if self.idle else self.guard)
+
+    def hand_over(self, seat: Seat) -> None:
+        self.leader = seat
+        if seat is not self.seat:
+            seat.wake()
+
+    def resume(self) -> None:
+        if self.worker.alive and self.now >= self.resume_at:
+            self.start_accepting()
+
+    def start_accepting(self) -> None:
+        if self.leader is not self.guard or self.idle:
+            super().start_accepting()
+
+    def refresh_clock(self) -> float:
+        """The leader alone ticks: the connections of the others are out of its way."""
+        self.now = now = monotonic()
+        if now >= self.next_tick and self.seat is self.leader:
+            self.tick(now)
+        return now
+
+    def expire(self, connection: ConnectionLife) -> None:
+        """Time is up. The guard cannot look for one more request; a thread will in its turn."""
+        if self.seat is self.leader and connection is not self.seat.connection:
+            if self.seat is self.guard and self.may_call(connection):
+                return
+            before, self.seat.connection = self.seat.connection, connection
+            super().expire(connection)
+            self.seat.connection = before
+
+    def closable(self, connection: ConnectionLife) -> bool:
+        return connection.deadline < inf and super().closable(connection)
+
+    def make_room(self) -> bool:
+        before = len(self.connections)
+        for connection in expendable(self):
+            # Each may have a last request, and that may cost the lead.
+            if self.seat is not self.leader:
+                break
+            self.seat.connection = connection
+            connection.make_way()
+        return len(self.connections) < before
+
+    def admit(self, connection: ConnectionLife, *, at_once: bool = True) -> None:
+        self.seat.connection = connection
+        # What comes with the farewell comes in numbers, for all threads.
+        super().admit(connection, at_once=at_once and not self.draining)
+
+    def forget(self, connection: ConnectionLife) -> None:
+        with self.lock:
+            super().forget(connection)
+
+    # The guard
+
+    def watch_over(self) -> None:
+        """See to it that somebody leads who is not in the application."""
+        seat = self.own.seat = self.guard
+        self.lock.acquire()
+        quiet = 0
+        while not self.over:
+            self.seat = seat
+            leader = self.leader
+            if leader is seat:
+                self.lead(seat)
+                quiet = 0
+                continue
+            serial = leader.serial
+            self.asleep = quiet >= QUIET_GLANCES
+            self.sleep(seat, None if self.asleep else GLANCE)
+            if self.asleep:
+                self.asleep = False
+                quiet = 0
+            elif self.leader is leader and leader.serial == serial:
+                quiet += 1
+                if leader.outside:
+                    quiet = 0
+                    self.replace_leader()
+            else:
+                quiet = 0
+        self.lock.release()
+
+    # In and out of the application. The lock is held where these are called.
+
+    def go_outside(self) -> Seat:
+        """The user's code is about to be called: let go of the lock."""
+        seat = self.seat
+        seat.outside = True
+        seat.serial += 1
+        seat.started = now = monotonic()
+        self.running += 1
+        if self.running == 1:
+            self.cells[BUSY_SINCE] = now
+        if seat is self.leader:
+            if self.eager:
+                self.replace_leader()
+            elif self.asleep:
+                self.guard.wake()
+        self.lock.release()
+        return seat
+
+    def come_back(self, seat: Seat) -> None:
+        """The user's code has returned to the thread of `seat`."""
+        self.lock.acquire()
+        self.seat = seat
+        seat.outside = False
+        self.running = running = self.running - 1
+        self.cells[BUSY_SINCE] = self.oldest() if running else 0.0
+        self.cells[REQUESTS] = self.worker.nr - running
+        lasted = min(monotonic() - seat.started, LONGEST)
+        self.mean_call += (lasted - self.mean_call) / 16
+        self.eager = self.always_eager or self.mean_call > LASTING
+        seat.named = False
+        if not self.worker.alive and self.leader is not seat:
+            self.wake_poller()
+
+    @contextlib.contextmanager
+    def outside(self) -> Iterator[None]:
+        """Run the user's code in the block; nothing changes when the thread is outside already."""
+        if self.own.seat.outside:
+            yield
+            return
+        seat = self.go_outside()
+        try:
+            yield
+        finally:
+            self.come_back(seat)
+
+    def oldest(self) -> float:
+        """When the oldest of the running calls began."""
+        return min((seat.started for seat in self.seats if seat.outside), default=0.0)
+
+    def begin_drain(self) -> None:
+        """The worker is to stop: no new connections, and everything that is idle ends soon."""
+        raise NotImplementedError
+
+    def end_when_drained(self) -> None:
+        """Set `over` when nothing is left to do."""
+        raise NotImplementedError
+
+    def wake_poller(self) -> None:
+        """Have the leader look at `alive`."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self.worker.PIPE[1], b"\0")

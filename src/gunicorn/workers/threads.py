@@ -1,0 +1,122 @@
+"""The loop of the gthread worker: sockets that are taken over, threads that hang, and the end.
+
+A call of the application that passes `timeout` is named in the log with its stack. The worker
+then retires: it accepts no more, finishes every other request, and leaves its place to a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import socket
+from functools import partial
+from math import inf
+from time import monotonic
+from typing import Any
+
+from gunicorn.workers.base import Worker
+from gunicorn.workers.connection import ConnectionLife
+from gunicorn.workers.crew import TAKEN
+from gunicorn.workers.failure import stack_of
+from gunicorn.workers.leader import LeaderLoop
+from gunicorn.workers.loop import FIRST_REQUEST_GRACE, NEXT_REQUEST_GRACE
+from gunicorn.workers.seat import Seat
+from gunicorn.workers.takeover import LentSocket, is_websocket
+
+
+class ThreadLoop(LeaderLoop):
+    """The connections of a gthread worker."""
+
+    def __init__(self, worker: Worker, threads: int) -> None:
+        self.taken: set[ConnectionLife] = set()
+        """Connections whose socket the application has taken over."""
+        self.drain_until = inf
+        super().__init__(worker, threads)
+        self.request_timeout = float(worker.cfg.timeout)
+
+    def tick(self, now: float) -> None:
+        super().tick(now)
+        if self.request_timeout:
+            self.name_the_stuck(now)
+
+    # Sockets that are taken over
+
+    def lend(self, connection: ConnectionLife, sock: socket.socket) -> Any:
+        return LentSocket(sock, partial(self.give_up, connection))
+
+    def forget(self, connection: ConnectionLife) -> None:
+        if connection in self.taken:
+            self.taken.discard(connection)
+            with contextlib.suppress(OSError):
+                # Threads of the application may be waiting for it.
+                connection.sock.shutdown(socket.SHUT_RDWR)
+        super().forget(connection)
+
+    def give_up(self, connection: ConnectionLife) -> bytes:
+        """The application takes the socket over; see `takeover`."""
+        if connection.request is None:
+            raise OSError("the request is over, and its socket is the server's again")
+        with self.lock:
+            if self.leader.connection is connection:
+                self.replace_leader()
+            self.taken.add(connection)
+            connection.state = TAKEN
+        connection.sock.setblocking(True)
+        connection.outbox.flush(connection.fd, connection.sock.send)
+        received, connection.http.buffer = connection.http.buffer, b""
+        return received
+
+    # Hangs and the end
+
+    def name_the_stuck(self, now: float) -> None:
+        """Tell the log of calls that take longer than the time-out, and retire the worker."""
+        for seat in self.stuck(now):
+            if not seat.named:
+                seat.named = True
+                self.log.error(
+                    "Thread %s has been in the application for more than %d seconds; the worker "
+                    "is replaced when its other requests are done.\n%s",
+                    seat.name, self.request_timeout, stack_of(seat.thread),
+                )  # fmt: skip
+                self.worker.ask_for_successor()
+
+    def stuck(self, now: float) -> list[Seat]:
+        """The threads whose call has passed the time-out; a connection taken over may."""
+        if not self.request_timeout:
+            return []
+        return [
+            seat
+            for seat in self.seats
+            if seat.outside
+            and now - seat.started > self.request_timeout
+            and seat.connection not in self.taken
+        ]
+
+    def begin_drain(self) -> None:
+        """Stop accepting, and have everything that is idle end soon."""
+        self.draining = True
+        self.farewell.release()
+        self.drain_until = monotonic() + self.graceful_timeout
+        first, following = monotonic() + FIRST_REQUEST_GRACE, monotonic() + NEXT_REQUEST_GRACE
+        self.timeouts = dataclasses.replace(self.timeouts, keepalive=NEXT_REQUEST_GRACE)
+        for connection in self.connections.values():
+            if connection.http.idle and connection.deadline < inf:
+                grace = following if connection.used else first
+                connection.deadline = min(connection.deadline, grace)
+        self.farewell.serve_queued()
+        for connection in self.taken:
+            lent = connection.http.variables["gunicorn.socket"]
+            lent.go_away(websocket=is_websocket(connection.request.variables))
+
+    def end_when_drained(self) -> None:
+        """The loop is over when nothing is left but what hangs."""
+        now = monotonic()
+        hanging = {id(seat.connection) for seat in self.stuck(now)}
+        if now < self.drain_until and any(
+            id(connection) not in hanging for connection in self.connections.values()
+        ):
+            return
+        self.over = True
+        self.guard.wake()
+        for seat in self.seats:
+            seat.wake()
