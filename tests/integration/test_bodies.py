@@ -120,8 +120,7 @@ def test_an_upload_in_chunks(server: Server) -> None:
 
 def test_a_chunked_upload_too_large_for_a_file_is_streamed(serve: Serve) -> None:
     """It has no length then, but every byte of it arrives."""
-    small = "from gunicorn.workers import spool\nspool.MAX_FILE = 3_000_000\n"
-    server = serve(small + APP)
+    server = serve(APP, "--request-spool-size", "3M")
     body = os.urandom(SIZE // 2)
     pieces = [body[start : start + 100_000] for start in range(0, len(body), 100_000)]
     with wire(server) as client:
@@ -151,16 +150,15 @@ def test_a_chunked_upload_goes_to_the_folder_that_is_set(serve: Serve, tmp_path:
 
 def test_a_chunked_upload_that_the_disk_has_no_room_for_is_streamed(serve: Serve) -> None:
     full = """\
-import errno, io
-from gunicorn.workers import spool
+import errno, os
+pwrite = os.pwrite
 
-class Full(io.FileIO):
-    def write(self, data):
-        if self.tell() > 1_000_000:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return super().write(bytes(data)[:100_000])
+def full(descriptor, data, position):
+    if position > 1_500_000:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    return pwrite(descriptor, bytes(data)[:100_000], position)
 
-spool.tempfile.TemporaryFile = lambda buffering, dir: Full("spooled", "w+")
+os.pwrite = full
 """
     server = serve(full + APP)
     body = os.urandom(SIZE // 4)
@@ -203,8 +201,9 @@ def test_uploads_do_not_stay_in_memory(server: Server) -> None:
     assert grown < 20 * 1024, f"{grown} KiB more for {SIZE * 4 // 1024} KiB"
 
 
-def test_an_answer_before_the_end_of_the_body(server: Server) -> None:
+def test_an_answer_before_the_end_of_the_body(serve: Serve) -> None:
     """The client learns the answer though it is still sending, and that the connection ends."""
+    server = serve(APP, "--request-spool-size", "0")
     with wire(server) as client:
         client.send(render(f"POST /partly HTTP/1.1\nHost: a\nContent-Length: {SIZE}"))
         client.send(bytes(2 * 1024 * 1024))

@@ -40,19 +40,49 @@ def test_descriptors_that_run_out(serve: Serve) -> None:
     assert server.log().count("[ERROR]") == 1
 
 
-def test_worker_connections(serve: Serve) -> None:
-    """Who comes beyond the limit waits for a place."""
+def test_worker_connections_close_the_oldest_idle_ones(serve: Serve) -> None:
     server = serve(HELLO, "--keep-alive", "60", "--worker-connections", "3")
-    with clients(server, 4) as (first, *others, last):
-        for client in (first, *others):
+    with clients(server, 6) as crowd:
+        for client in crowd:
             assert client.get().status == 200
+        assert [client.closed() for client in crowd[:3]] == [True] * 3
+        assert [client.get().status for client in crowd[3:]] == [200] * 3
+    assert "[ERROR]" not in server.log()
+
+
+def test_who_comes_beyond_the_limit_waits_for_a_place(serve: Serve) -> None:
+    server = serve(APP, "--worker-connections", "3")
+    with clients(server, 4) as (*busy, last):
+        for client in busy:
+            client.send(render("GET /big HTTP/1.1\nHost: a"))
+            client.head()
         last.send(render("GET / HTTP/1.1\nHost: a"))
         last.sock.settimeout(0.3)
         with contextlib.suppress(TimeoutError):
             raise AssertionError(f"served beyond the limit: {last.sock.recv(100)!r}")
         last.sock.settimeout(20)
-        first.close()
+        busy[0].close()
         assert last.answer().status == 200
+    server.wait_for(r"\[WARNING\] All 3 places for connections are taken")
+
+
+def test_slow_ones_make_way_when_others_wait(serve: Serve) -> None:
+    """Silent clients, heads and bodies that trickle, and who reads nothing: all go in the end."""
+    server = serve(APP, "--worker-connections", "4", "--header-timeout", "60")
+    with clients(server, 4) as (silent, head, body, reader):
+        reader.send(render("GET /big HTTP/1.1\nHost: a"))
+        reader.head()
+        head.send(b"GET / HTTP/1.1\r\nHo")
+        body.send(render("POST / HTTP/1.1\nHost: a\nContent-Length: 9") + b"x")
+        with clients(server, 4) as others:
+            for client in others:
+                client.send(render("GET /big HTTP/1.1\nHost: a"))
+            for client in others:
+                assert client.head().status == 200
+        for client in (head, body):
+            assert client.answer().status == 408
+        assert silent.closed()
+    assert server.get("/").status == 200
 
 
 def test_a_graceful_stop_finishes_what_was_begun(serve: Serve) -> None:

@@ -194,6 +194,34 @@ class ChunkedDecoder:
         return line, end + 1
 
 
+class Patience:
+    """How long somebody has been waiting for a body; all times are of the clock of who waits.
+
+    A body may pause for `silence` seconds, and after that many in all it must have brought `rate`
+    bytes for each further second.
+    """
+
+    __slots__ = ("began", "last", "seen")
+
+    def __init__(self) -> None:
+        self.began = self.last = 0.0
+        self.seen = -1
+
+    def until(self, now: float, received: int, silence: float, rate: int) -> float:
+        """The time at which it ends when no more comes, `received` bytes having come by now."""
+        if self.seen < 0:
+            self.began = now
+        if received != self.seen:
+            self.seen, self.last = received, now
+        deadline = self.last + silence
+        return min(deadline, self.began + silence + received / rate) if rate else deadline
+
+    def pause(self, seconds: float) -> None:
+        """Nobody waited for so long: it does not count."""
+        self.began += seconds
+        self.last += seconds
+
+
 class Body:
     """The content of one body as far as it has arrived."""
 
@@ -205,10 +233,15 @@ class Body:
         self.buffered = 0
         self.received = 0
         self.complete = decoder.complete
+        self.patience = Patience()
 
     @property
     def trailers(self) -> list[tuple[str, str]]:
         return self.decoder.trailers
+
+    def is_due(self, size: int) -> bool:
+        """Whether an application gets what is here, `size` bytes being enough for a beginning."""
+        return self.complete or self.buffered >= size
 
     def feed(self, data: bytes) -> bytes:
         """Take what belongs to the body from `data`; return the rest, which follows the body."""

@@ -35,7 +35,7 @@ class HTTPConnection:
     __slots__ = (
         "awaiting_continue",
         "buffer",
-        "new_chunked_body",
+        "new_body",
         "parser",
         "partial",
         "peer_addr",
@@ -52,11 +52,12 @@ class HTTPConnection:
         policy: Policy,
         variables: dict[str, Any],
         peer_addr: Any,
-        new_chunked_body: Callable[[Decoder, int], Body] = Body,
+        new_body: Callable[[Decoder, int], Body] = Body,
     ) -> None:
         """`variables` are the meta-variables that every request of this connection begins with.
 
-        `new_chunked_body` makes the body of a chunked request of its decoder and its limit.
+        `new_body` makes a body that is chunked, or larger than `request_buffer_size`, of its
+        decoder and its limit.
         """
         self.parser = parser
         self.policy = policy
@@ -70,7 +71,7 @@ class HTTPConnection:
         """A head that is not whole yet."""
         self.request: Request | None = None
         self.awaiting_continue = False
-        self.new_chunked_body = new_chunked_body
+        self.new_body = new_body
 
     def receive(self, data: bytes) -> Request | None:
         """Take bytes from the client; return the request they complete, if any.
@@ -124,6 +125,13 @@ class HTTPConnection:
         body = self.request.body if self.request is not None else None
         return body is not None and (not body.complete or self.state == REFUSED)
 
+    @property
+    def body(self) -> Body:
+        """The body of the current request, which has one."""
+        assert self.request is not None
+        assert self.request.body is not None
+        return self.request.body
+
     # Each reader takes bytes in its state and returns the request that they complete.
 
     def read_head(self, data: bytes) -> Request | None:
@@ -168,9 +176,11 @@ class HTTPConnection:
         policy = self.policy
         limit = policy.limit_request_body
         if request.chunked:
-            request.body = self.new_chunked_body(ChunkedDecoder(policy), limit)
+            request.body = self.new_body(ChunkedDecoder(policy), limit)
         else:
-            request.body = Body(LengthDecoder(request.content_length), limit)
+            large = request.content_length > policy.request_buffer_size
+            new_body = self.new_body if large else Body
+            request.body = new_body(LengthDecoder(request.content_length), limit)
         self.state = BODY
         self.awaiting_continue = request.expect_continue and not rest
         return self.read_body(rest) if rest else None
@@ -181,7 +191,7 @@ class HTTPConnection:
         self.receive_body(data)
         body = request.body
         assert body is not None
-        if body.complete or body.buffered >= self.policy.request_buffer_size:
+        if body.is_due(self.policy.request_buffer_size):
             self.state = BUSY
             return request
         return None

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.http.connection import CONTINUE, HTTPConnection
+from gunicorn.http.connection import BUSY, CONTINUE, HTTPConnection
 from gunicorn.http.errors import BodyTimeout, HTTPError, IncompleteBody, RequestTimeout
 from gunicorn.http.request import Request
 from gunicorn.http.response import CLOSE, error_page
@@ -33,8 +33,11 @@ from gunicorn.wsgi.response import ClientDisconnected, Response
 if TYPE_CHECKING:
     from gunicorn.workers.loop import EventLoop
 
-LINGER_TIME = 2.0
+LINGER_TIME = 5.0
 """Seconds for which a refused client may go on sending."""
+
+SPOOL_AFTER = 1.0
+"""Seconds after which a large response is in files, if its client has not taken it until then."""
 
 RESET = struct.pack("ii", 1, 0)
 
@@ -96,7 +99,7 @@ class ConnectionLife:
         self.sock = sock
         self.fd = sock.fileno()
         self.peer = peer
-        self.http = HTTPConnection(loop.parser, loop.policy, variables, peer, loop.new_chunked_body)
+        self.http = HTTPConnection(loop.parser, loop.policy, variables, peer, loop.new_body)
         self.recv = sock.recv
         self.send_bytes = sock.send
         self.outbox = Outbox(self.plain and loop.uses_sendfile)
@@ -136,17 +139,50 @@ class ConnectionLife:
 
     def on_deadline(self) -> None:
         """Time is up for whatever this connection was waiting for."""
-        if self.state == READING and not self.fresh and not self.http.idle:
-            self.refuse(RequestTimeout("the request is not complete"))
-        elif self.state == SENDING:
+        if self.state in (READING, SENDING):
+            # It may have come in the same moment, or while the application ran.
+            self.on_event(READ)
+            if self.deadline > self.loop.now:
+                return
+        if self.state == SENDING and self.spool_rest():
+            return
+        self.give_up("the request is not complete")
+
+    def give_up(self, reason: str) -> None:
+        """Part with a client that took too long; it is told the `reason` where HTTP has a way."""
+        if self.state == SENDING:
             self.loop.log.debug("Client %s does not read its response", self.peer)
             self.abort()
+        elif self.state == READING and not self.fresh and not self.http.idle:
+            self.refuse(RequestTimeout(reason))
         else:
-            if self.state == READING and self.used:
-                # Its next request may have come in the same moment.
-                self.read()
-            if self.deadline <= self.loop.now:
-                self.close()
+            self.close()
+
+    def make_way(self) -> None:
+        """Close, for others need the place; a request that has come by now is answered first."""
+        if self.state == READING and self.http.idle:
+            self.on_event(READ)
+            if self.state != READING or not self.http.idle:
+                return
+        self.give_up("too slow while others are waiting")
+        # There is no time to linger.
+        self.close()
+
+    @property
+    def waits_since(self) -> float | None:
+        """When the client last did what was expected of it; None while nothing is.
+
+        The first byte of a head counts, and each sign that a response is being read, but not the
+        bytes of a request that trickles.
+        """
+        timeouts = self.loop.timeouts
+        if self.state == SENDING:
+            return self.deadline - timeouts.send if self.outbox.settled else None
+        if self.state == LINGERING:
+            return self.deadline - LINGER_TIME
+        if self.http.request is None:
+            return self.deadline - timeouts.header
+        return None if self.http.state == BUSY else self.http.body.patience.began
 
     def fail(self, error: OSError) -> None:
         """The connection is broken."""
@@ -215,7 +251,9 @@ class ConnectionLife:
             self.response = response
             self.state = SENDING
             self.want(WRITE)
-            self.deadline = monotonic() + self.loop.timeouts.send
+            large = self.outbox.size > self.loop.response_buffer_size
+            self.deadline = monotonic() + (SPOOL_AFTER if large else self.loop.timeouts.send)
+            self.outbox.settled = not large
             return None
         return self.after(response)
 
@@ -230,7 +268,7 @@ class ConnectionLife:
             return self.http.next_request()
         if response.aborted and response.delimiting == CLOSE:
             self.abort()
-        elif self.http.unread_body:
+        elif self.http.unread_body or self.http.buffer:
             self.linger()
         else:
             self.close()
@@ -248,10 +286,16 @@ class ConnectionLife:
             self.fresh = False
             self.deadline = self.loop.now + self.loop.timeouts.header
         if http.request is not None:
-            self.deadline = self.loop.now + self.loop.timeouts.body
+            self.deadline = self.patience_ends(self.loop.now)
             if http.awaiting_continue:
                 http.awaiting_continue = False
                 self.try_to_send(CONTINUE)
+
+    def patience_ends(self, now: float) -> float:
+        """When the body has to have gone on."""
+        timeouts = self.loop.timeouts
+        body = self.http.body
+        return body.patience.until(now, body.received, timeouts.body, timeouts.min_body_rate)
 
     def refuse(self, error: HTTPError) -> None:
         """Answer a request that breaks a rule, and hear no more of this client."""
@@ -341,23 +385,41 @@ class ConnectionLife:
             self.abort()
 
     def queue(self, data: bytes | memoryview) -> None:
-        """Keep `data` for later; when too much is kept already, wait for the client first."""
-        if self.outbox.size > self.loop.response_buffer_size:
-            self.drain()
+        """Keep `data` for later, in memory or in a file."""
+        if self.is_behind:
+            self.catch_up()
+            if self.spool(data):
+                return
         self.outbox.add(data)
 
-    def drain(self) -> None:
-        """Wait until the outbox is within bounds again; the application has more to send."""
+    @property
+    def is_behind(self) -> bool:
+        """Whether the client left so much unread that no more is kept in memory."""
+        outbox = self.outbox
+        return outbox.size > self.loop.response_buffer_size or outbox.ends_in_file
+
+    def catch_up(self) -> bool:
+        """Send what the client takes now; False when that is nothing."""
+        try:
+            return self.outbox.flush(self.fd, self.send_bytes) > 0
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise ClientDisconnected(str(error)) from None
+
+    def spool(self, data: bytes | memoryview) -> bool:
+        """Keep `data` in a file, or wait for the client where there is no room for it there.
+
+        False when there is room in memory again.
+        """
         deadline = monotonic() + self.loop.timeouts.send
-        while self.outbox.size > self.loop.response_buffer_size:
+        while self.is_behind:
+            if self.loop.response_spool.keep(self.outbox, data):
+                return True
             self.wait(select.POLLOUT, deadline, ClientDisconnected("it does not read"))
-            try:
-                self.outbox.flush(self.fd, self.send_bytes)
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                raise ClientDisconnected(str(error)) from None
-            deadline = monotonic() + self.loop.timeouts.send
+            if self.catch_up():
+                deadline = monotonic() + self.loop.timeouts.send
+        return False
 
     def send_early_hints(self, fields: list[tuple[str, str]]) -> None:
         """`wsgi.early_hints`: send 103 Early Hints with `fields` (RFC 8297)."""
@@ -375,7 +437,12 @@ class ConnectionLife:
         if self.http.awaiting_continue:
             self.http.awaiting_continue = False
             self.send(CONTINUE)
-        deadline = monotonic() + self.loop.timeouts.body
+        started = monotonic()
+        patience = self.http.body.patience
+        if patience.last:
+            # Since then the client waited for the application, not the other way round.
+            patience.pause(started - patience.last)
+        deadline = self.patience_ends(started)
         while True:
             try:
                 data = self.recv(RECEIVE_SIZE)
@@ -388,6 +455,7 @@ class ConnectionLife:
             raise IncompleteBody("the client closed the connection")
         self.loop.notify()
         self.http.receive_body(data)
+        self.patience_ends(monotonic())
 
     def wait(self, events: int, deadline: float, late: Exception) -> None:
         """Wait for this one client, telling the arbiter each second that this is no hang."""
@@ -407,13 +475,23 @@ class ConnectionLife:
         except OSError as error:
             self.fail(error)
             return
-        self.deadline = self.loop.now + self.loop.timeouts.send
+        if self.outbox.settled:
+            self.deadline = self.loop.now + self.loop.timeouts.send
         if self.outbox or self.state == CLOSED:
             return
         response, self.response = self.response, None
         assert response is not None
         self.state = READING
         self.advance(response)
+
+    def spool_rest(self) -> bool:
+        """Put what is left of a large response in files; False when this has been done."""
+        if self.outbox.settled:
+            return False
+        self.outbox.settled = True
+        self.loop.response_spool.move(self.outbox)
+        self.deadline = self.loop.now + self.loop.timeouts.send
+        return True
 
     def want(self, interest: int) -> None:
         """Tell the loop which readiness to report."""

@@ -25,11 +25,13 @@ from gunicorn import SERVER_SOFTWARE
 from gunicorn.http.policy import Policy
 from gunicorn.scoreboard import ACCEPTING, CONNECTIONS
 from gunicorn.workers.base import Worker
-from gunicorn.workers.connection import ConnectionLife
+from gunicorn.workers.connection import READING, ConnectionLife
 from gunicorn.workers.handler import RequestHandler, errors_streams
 from gunicorn.workers.implementation import choose
 from gunicorn.workers.policy import http_policy
 from gunicorn.workers.poller import READ, Poller, new_poller
+from gunicorn.workers.response_spool import ResponseSpool
+from gunicorn.workers.shedding import Complaint, expendable
 from gunicorn.workers.spool import Spooler
 from gunicorn.workers.tls import TLSConnection
 from gunicorn.workers.turns import TURN, Turns
@@ -55,13 +57,15 @@ OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.E
 class Timeouts:
     """Seconds that a connection may take for something."""
 
-    header: float = 30.0
+    header: float
     """From the first byte of a request head to its last."""
-    body: float = 30.0
+    body: float
     """The longest silence in a body."""
-    send: float = 30.0
+    min_body_rate: int
+    """Bytes of a body for each second beyond that time."""
+    send: float
     """The longest time without progress on a response."""
-    keepalive: float = 2.0
+    keepalive: float
     """Between two requests."""
 
 
@@ -114,12 +118,21 @@ class EventLoop:
         self.implementation = choose(cfg.http_parser)
         self.parser = self.implementation.parser(self.policy)
         self.renderer = self.implementation.renderer()
-        self.new_chunked_body = Spooler(cfg.tmp_upload_dir, worker.log)
+        self.new_body = Spooler(
+            cfg.tmp_upload_dir, cfg.request_buffer_size, cfg.request_spool_size, worker.log
+        )
+        self.response_spool = ResponseSpool(cfg.worker_tmp_dir, cfg.response_spool_size, worker.log)
         self.handler = self.new_handler(self.implementation.response_class)
         self.handle = self.handler.handle
-        self.timeouts = Timeouts(keepalive=float(cfg.keepalive))
+        self.timeouts = Timeouts(
+            header=cfg.header_timeout,
+            body=cfg.body_timeout,
+            min_body_rate=cfg.min_body_rate,
+            send=cfg.send_timeout,
+            keepalive=float(cfg.keepalive),
+        )
         self.graceful_timeout = float(cfg.graceful_timeout)
-        self.response_buffer_size = 1024 * 1024
+        self.response_buffer_size: int = cfg.response_buffer_size
         self.max_connections: int = cfg.worker_connections
         self.secure: bool = cfg.is_ssl
         self.uses_sendfile: bool = cfg.sendfile
@@ -138,7 +151,9 @@ class EventLoop:
         self.listeners = [ListenerChannel(self, sock) for sock in worker.sockets]
         self.accepting = False
         self.resume_at = 0.0
-        self.exhausted = False
+        self.exhausted = Complaint(worker.log.error)
+        self.crowded = Complaint(worker.log.warning)
+        self.sweeping = False
         self.now = monotonic()
         self.next_tick = self.now
         self.cells = worker.tmp.cells
@@ -183,10 +198,13 @@ class EventLoop:
         self.notify()
         self.renderer.status_lines.refresh()
         self.cells[CONNECTIONS] = len(self.connections)
-        for connection in list(self.connections.values()):
-            if connection.deadline <= now:
-                self.expire(connection)
-        if not self.accepting and self.worker.alive and now >= self.resume_at:
+        if not self.sweeping:
+            self.sweeping = True
+            self.sweep(now)
+            self.sweeping = False
+        if self.worker.alive and now >= self.resume_at:
+            # Anew, for a client whose arrival was reported to a worker that had no place.
+            self.stop_accepting()
             self.start_accepting()
         if self.worker.alive and not self.worker.is_parent_alive():
             self.worker.alive = False
@@ -194,6 +212,12 @@ class EventLoop:
     def expire(self, connection: ConnectionLife) -> None:
         """The time of `connection` is up."""
         connection.on_deadline()
+
+    def sweep(self, now: float) -> None:
+        """Deal with connections whose time is up; some of them may bring a last request."""
+        for connection in list(self.connections.values()):
+            if connection.deadline <= now:
+                self.expire(connection)
 
     def drain(self) -> None:
         """Stop accepting; finish requests that have begun, within `graceful_timeout`."""
@@ -216,7 +240,9 @@ class EventLoop:
     # Accepting
 
     def start_accepting(self) -> None:
-        if not self.accepting and len(self.connections) < self.max_connections:
+        if not self.accepting and (
+            len(self.connections) < self.max_connections or expendable(self)
+        ):
             self.accepting = True
             self.cells[ACCEPTING] = 1.0
             self.watch_listeners()
@@ -253,6 +279,13 @@ class EventLoop:
         if self.turns.is_anothers(self.now, len(self.connections)):
             self.step_aside()
             return
+        if len(self.connections) >= self.max_connections and not self.make_room():
+            self.crowded(
+                "All %d places for connections are taken (worker_connections).",
+                self.max_connections,
+            )
+            self.stop_accepting()
+            return
         try:
             self.accept_client(listener)
         except (BlockingIOError, ConnectionError):
@@ -267,8 +300,6 @@ class EventLoop:
         self.turns.taken(self.now)
         if self.accepting:
             self.queue_up(listener)
-        if len(self.connections) >= self.max_connections:
-            self.stop_accepting()
 
     def accept_plain(self, listener: ListenerChannel) -> None:
         sock, peer = listener.sock.accept()
@@ -307,15 +338,22 @@ class EventLoop:
             connection.want(READ)
 
     def shed(self, error: OSError) -> None:
-        """Descriptors ran out: let idle connections go, and accept again a little later."""
-        if not self.exhausted:
-            self.exhausted = True
-            self.log.error("Cannot accept connections: %s. Idle ones are closed.", error)
-        self.stop_accepting()
-        self.resume_at = monotonic() + RETRY_ACCEPT
-        idle = [each for each in self.connections.values() if each.used and each.http.idle]
-        for connection in sorted(idle, key=lambda each: each.deadline)[: len(idle) // 2 + 1]:
-            connection.close()
+        """Descriptors ran out: let go whom one can, or accept again a little later."""
+        self.exhausted("Cannot accept connections: %s. Idle ones are closed.", error)
+        if not self.make_room():
+            self.stop_accepting()
+            self.resume_at = monotonic() + RETRY_ACCEPT
+
+    def make_room(self) -> bool:
+        """Close connections that are idle, or else very slow; False when there are none."""
+        before = len(self.connections)
+        for connection in expendable(self):
+            connection.make_way()
+        return len(self.connections) < before
+
+    def closable(self, connection: ConnectionLife) -> bool:
+        """Whether a connection has been used and waits for its next request."""
+        return connection.state == READING and connection.used and connection.http.idle
 
     # For connections
 

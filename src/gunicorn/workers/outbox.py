@@ -11,17 +11,20 @@ import os
 from collections import deque
 from collections.abc import Callable
 
-FILE_PIECE = 0x7FFFF000
-"""The most bytes that one sendfile(2) moves."""
+FILE_PIECE = 8 * 1024 * 1024
+"""The most bytes that one call of sendfile(2) is asked for."""
 
 READ_PIECE = 128 * 1024
 """Bytes of a file that are read at once where sendfile(2) cannot be used."""
+
+FAIR_SHARE = 8 * 1024 * 1024
+"""Bytes sent to one client, however fast it takes them, before others have their turn."""
 
 
 class FileRange:
     """`count` bytes of a file from `offset`; `done` is called with the bytes sent when it ends."""
 
-    __slots__ = ("count", "descriptor", "done", "offset", "sent")
+    __slots__ = ("count", "descriptor", "done", "offset", "piece", "sent")
 
     def __init__(
         self, descriptor: int, offset: int, count: int, done: Callable[[int], None]
@@ -30,22 +33,31 @@ class FileRange:
         self.offset = offset
         self.count = count
         self.sent = 0
+        self.piece = memoryview(b"")
+        """What was read and is not sent yet, where the kernel cannot do both."""
         self.done = done
 
 
 class Outbox:
     """A queue of things to send."""
 
-    __slots__ = ("queue", "size", "uses_sendfile")
+    __slots__ = ("queue", "settled", "size", "uses_sendfile")
 
     def __init__(self, uses_sendfile: bool) -> None:
         self.uses_sendfile = uses_sendfile
         self.queue: deque[memoryview | FileRange] = deque()
         self.size = 0
         """Bytes of memory that are queued; files do not count."""
+        self.settled = False
+        """Whether what is in memory stays there, however much it is."""
 
     def __bool__(self) -> bool:
         return bool(self.queue)
+
+    @property
+    def ends_in_file(self) -> bool:
+        """Whether what is added now has to stand behind a file."""
+        return bool(self.queue) and isinstance(self.queue[-1], FileRange)
 
     def add(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
@@ -57,18 +69,18 @@ class Outbox:
         self.queue.append(file)
 
     def flush(self, descriptor: int, send: Callable[[memoryview], int]) -> int:
-        """Send as much as the kernel takes and return the number of bytes.
+        """Send as much as the kernel takes, or a fair share, and return the number of bytes.
 
         `send` sends a buffer on the socket `descriptor`. Raises `BlockingIOError` when nothing at
         all can be sent, and what else the socket raises.
         """
         total = 0
         queue = self.queue
-        while queue:
+        while queue and total < FAIR_SHARE:
             first = queue[0]
             try:
                 if isinstance(first, FileRange):
-                    total += self.flush_file(descriptor, first)
+                    total += self.flush_file(descriptor, send, first)
                     continue
                 sent = send(first)
             except BlockingIOError:
@@ -83,27 +95,26 @@ class Outbox:
                 queue[0] = first[sent:]
         return total
 
-    def flush_file(self, descriptor: int, file: FileRange) -> int:
-        """Send or queue the next piece of the first entry; return the bytes that were sent."""
+    def flush_file(
+        self, descriptor: int, send: Callable[[memoryview], int], file: FileRange
+    ) -> int:
+        """Send the next piece of the first entry and return its bytes."""
         missing = file.count - file.sent
         position = file.offset + file.sent
-        moved = sent = 0
-        piece = b""
+        sent = 0
         if missing and self.uses_sendfile:
-            moved = sent = os.sendfile(
-                descriptor, file.descriptor, position, min(missing, FILE_PIECE)
-            )
+            sent = os.sendfile(descriptor, file.descriptor, position, min(missing, FILE_PIECE))
         elif missing:
-            piece = os.pread(file.descriptor, min(missing, READ_PIECE), position)
-            moved = len(piece)
-        file.sent += moved
+            if not file.piece:
+                data = os.pread(file.descriptor, min(missing, READ_PIECE), position)
+                file.piece = memoryview(data)
+            sent = send(file.piece) if file.piece else 0
+            file.piece = file.piece[sent:]
+        file.sent += sent
         # A file that shrank under the transfer ends it: the connection is closed by `done`.
-        if not moved:
+        if not sent:
             self.queue.popleft()
             file.done(file.sent)
-        elif not self.uses_sendfile:
-            self.queue.appendleft(memoryview(piece))
-            self.size += moved
         return sent
 
     def clear(self) -> None:

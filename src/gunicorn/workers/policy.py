@@ -16,6 +16,8 @@ def http_policy(cfg: Any) -> Policy:
         limit_request_line=cfg.limit_request_line,
         limit_request_fields=min(cfg.limit_request_fields or MAX_FIELDS, MAX_FIELDS),
         limit_request_field_size=cfg.limit_request_field_size,
+        limit_request_body=cfg.limit_request_body,
+        request_buffer_size=cfg.request_buffer_size,
         permit_obsolete_folding=cfg.permit_obsolete_folding,
         strip_header_spaces=cfg.strip_header_spaces,
         permit_unconventional_http_method=cfg.permit_unconventional_http_method,

@@ -1,40 +1,40 @@
-"""Chunked bodies that are kept in a file until they are whole.
+"""Request bodies that wait for their end in a file.
 
-The length of a chunked body is known at its end. Frameworks read as far as CONTENT_LENGTH says,
-and Django takes a body without one for empty. So an application is called when all of the body is
-here, and is told its length; what would take too much memory meanwhile goes to a temporary file.
+An application is called when all of the body is here: so no client can make it wait by sending
+slowly, and it is told the length of a chunked body too (frameworks read as far as CONTENT_LENGTH
+says, and Django takes a body without one for empty). What would take too much memory meanwhile
+goes to a temporary file.
 
 A file has its bound too. A body beyond it, or one that the disk has no room for, is handed out as
-a stream without a length: first what the file holds, then what arrives.
+a stream: first what the file holds, then what is in memory, then what arrives.
 """
 
 from __future__ import annotations
 
 import io
-import tempfile
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING
 
-from gunicorn.http.body import Body, Decoder
+from gunicorn.http.body import Body, Decoder, LengthDecoder
+from gunicorn.workers.temporary import TemporaryFiles, write_all
 from gunicorn.wsgi.input import Source, StreamInput
 
 if TYPE_CHECKING:
     from gunicorn.glogging import Logger
 
-MEMORY = 512 * 1024
-"""Bytes of a body that are kept in memory; less than what makes the protocol hand a request out."""
-
-MAX_FILE = 128 * 1024 * 1024
-"""Bytes of a body that are kept in a file."""
+WRITE_SIZE = 256 * 1024
+"""Bytes that are collected before they are written, once it is clear that there will be a file."""
 
 READ_SIZE = 64 * 1024
 
 
 class Spooler:
-    """Makes the bodies of chunked requests; files go to `folder` (None: the system's)."""
+    """Makes bodies that keep `memory` bytes in memory and `limit` bytes in a file of `folder`."""
 
-    def __init__(self, folder: str | None, log: Logger) -> None:
-        self.folder = folder
-        self.log = log
+    def __init__(self, folder: str | None, memory: int, limit: int, log: Logger) -> None:
+        self.files = TemporaryFiles(folder, log)
+        self.memory = memory
+        self.limit = limit
 
     def __call__(self, decoder: Decoder, limit: int) -> Body:
         return SpooledBody(decoder, limit, self)
@@ -46,19 +46,24 @@ class SpooledBody(Body):
     def __init__(self, decoder: Decoder, limit: int, spooler: Spooler) -> None:
         super().__init__(decoder, limit)
         self.spooler = spooler
-        self.file: io.FileIO | None = None
+        self.file = -1
         self.spooled = 0
-        self.full = False
+        self.full = spooler.limit <= 0
         """Whether no more goes to the file."""
+        known = isinstance(decoder, LengthDecoder)
+        self.threshold = min(spooler.memory, WRITE_SIZE) if known else spooler.memory
 
     def __del__(self) -> None:
         # The application may keep its input for longer than the request lasts.
-        if self.file is not None:
-            self.file.close()
+        if self.file >= 0:
+            os.close(self.file)
+
+    def is_due(self, size: int) -> bool:
+        return self.complete or (self.full and self.buffered >= size)
 
     def feed(self, data: bytes) -> bytes:
         rest = super().feed(data)
-        if self.buffered >= MEMORY and not self.full:
+        if self.buffered >= self.threshold and self.buffered and not self.full:
             self.spool()
         return rest
 
@@ -66,54 +71,43 @@ class SpooledBody(Body):
         """Move what is in memory to the file."""
         data = self.take()
         try:
-            self.write(data)
+            if self.file < 0:
+                self.file = self.spooler.files.open()
+                self.threshold = min(self.spooler.memory, WRITE_SIZE)
+            write_all(self.file, data, self.spooled)
         except OSError as error:
-            self.spooler.log.warning(
-                "A request body cannot be kept in a file in %s: %s. It is streamed instead,"
-                " without CONTENT_LENGTH.", self.spooler.folder or tempfile.gettempdir(), error,
-            )  # fmt: skip
+            self.spooler.files.complain("A request body", error)
             self.full = True
             self.pieces.append(data)
             self.buffered = len(data)
             return
         self.spooled += len(data)
-        self.full = self.spooled >= MAX_FILE
-
-    def write(self, data: bytes) -> None:
-        if self.file is None:
-            # Without a buffer, so that what fails fails here and now.
-            opened: Any = tempfile.TemporaryFile(  # noqa: SIM115 - closed with the body
-                buffering=0, dir=self.spooler.folder
-            )
-            self.file = opened
-        # What an attempt that failed has left behind is not part of the body.
-        self.file.seek(self.spooled)
-        view = memoryview(data)
-        while view:
-            view = view[self.file.write(view) :]
+        self.full = self.spooled >= self.spooler.limit
 
     def open(self, source: Source) -> io.BufferedIOBase:
         """Return the input of an application; the body is whole, or its bound is reached."""
-        if self.file is None:
+        if self.file < 0:
             return io.BytesIO(self.take()) if self.complete else StreamInput(self, source)
-        self.file.seek(0)
-        return SpooledInput(self, source, self.file)
+        return SpooledInput(self, source)
 
 
 class SpooledInput(StreamInput):
     """Reads what the file holds, then what is in memory, then what is still to come."""
 
-    def __init__(self, body: SpooledBody, source: Source, file: io.FileIO) -> None:
+    body: SpooledBody
+
+    def __init__(self, body: SpooledBody, source: Source) -> None:
         super().__init__(body, source)
-        self.file = file
         self.unread = body.spooled
 
     def fill(self) -> bool:
         """Get more content when none is left; False at the end of the body."""
-        piece = self.file.read(min(self.unread, READ_SIZE)) if self.unread else b""
-        if not piece:
+        if not self.unread:
             return super().fill()
-        self.unread -= len(piece)
-        self.content = piece
+        position = self.body.spooled - self.unread
+        self.content = os.pread(self.body.file, min(self.unread, READ_SIZE), position)
+        if not self.content:
+            raise OSError("a request body in a temporary file was cut by somebody else")
+        self.unread -= len(self.content)
         self.position = 0
         return True

@@ -47,9 +47,10 @@ SECTION = Section(
             validator=validators.size(),
             default=256,
             help="""
-            The least number of bytes a second of a request body, after its first 30 seconds.
+            The least number of bytes a second of a request body, after its first seconds.
 
-            It is an average over the time that the server waits for the body. A client that
+            It is an average over the time that the server waits for the body, of which the first
+            `body_timeout` seconds are free. A client that
             falls below is treated as one that is silent. 0 sets no rate.
             """,
         ),

@@ -1,0 +1,92 @@
+"""Responses that wait in files until their clients have read them.
+
+An application produces its response at its own pace. What a slow client leaves behind of it is
+kept in memory at first, and then in temporary files: a file is filled up to a size and the next
+begun, and each ends when it is sent, so the disk holds little more than what is still to be sent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import TYPE_CHECKING
+
+from gunicorn.workers.outbox import FileRange, Outbox
+from gunicorn.workers.temporary import TemporaryFiles, write_all
+
+if TYPE_CHECKING:
+    from gunicorn.glogging import Logger
+
+SEGMENT = 64 * 1024 * 1024
+"""Bytes after which the next file is begun."""
+
+
+class Segment(FileRange):
+    """A file that grows while its beginning is being sent."""
+
+    __slots__ = ()
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, 0, 0, lambda _sent: os.close(descriptor))
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Add to the end; raises `OSError`, and then the segment is as before."""
+        write_all(self.descriptor, data, self.count)
+        self.count += len(data)
+
+
+class ResponseSpool:
+    """Keeps up to `limit` bytes of each response in files of `folder` (None: the system's)."""
+
+    def __init__(self, folder: str | None, limit: int, log: Logger) -> None:
+        self.files = TemporaryFiles(folder, log)
+        self.limit = limit
+
+    def keep(self, outbox: Outbox, data: bytes | memoryview) -> bool:
+        """Add `data` to the end of `outbox` by way of a file; False when there is no room."""
+        if self.backlog(outbox) + len(data) > self.limit:
+            return False
+        return self.append(outbox.queue, data)
+
+    def move(self, outbox: Outbox) -> bool:
+        """Put in files what `outbox` has in memory; False when some of it has to stay."""
+        if self.backlog(outbox) + outbox.size > self.limit:
+            return False
+        old, new = outbox.queue, outbox.queue.__class__()
+        while old:
+            entry = old[0]
+            if isinstance(entry, FileRange):
+                new.append(entry)
+            elif self.append(new, entry):
+                outbox.size -= entry.nbytes
+            else:
+                break
+            old.popleft()
+        moved = not old
+        new.extend(old)
+        outbox.queue = new
+        return moved
+
+    @staticmethod
+    def backlog(outbox: Outbox) -> int:
+        """Bytes of a response that are in files and not yet sent."""
+        return sum(each.count - each.sent for each in outbox.queue if isinstance(each, Segment))
+
+    def append(self, queue: deque[memoryview | FileRange], data: bytes | memoryview) -> bool:
+        """Put `data` in the file at the end of `queue`, or in a new one."""
+        last = queue[-1] if queue else None
+        try:
+            if isinstance(last, Segment) and last.count < SEGMENT:
+                last.append(data)
+                return True
+            segment = Segment(self.files.open())
+            try:
+                segment.append(data)
+            except OSError:
+                segment.done(0)
+                raise
+        except OSError as error:
+            self.files.complain("A response", error)
+            return False
+        queue.append(segment)
+        return True
