@@ -170,7 +170,7 @@ def test_a_worker_class_must_say_how_it_runs() -> None:
         Worker(1, 1, [], App(list), 30, Config(), log).run()
 
 
-@pytest.mark.parametrize("name", ["gevent", "eventlet", "tornado", "gthread"])
+@pytest.mark.parametrize("name", ["gevent", "eventlet", "gthread"])
 def test_worker_classes_to_come_are_refused(name: str) -> None:
     cfg = config(worker_class=name)
     log: Any = None

@@ -19,6 +19,7 @@ from gunicorn.http.request import Request
 from gunicorn.http.response import ResponseRenderer, error_page
 from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
 from gunicorn.workers.failure import from_user_code
+from gunicorn.workers.interfaces import check_wsgi
 from gunicorn.workers.spool import SpooledBody
 from gunicorn.workers.takeover import was_taken
 from gunicorn.wsgi.environ import name_server_by_host
@@ -38,6 +39,7 @@ class RequestHandler:
     ) -> None:
         cfg = worker.cfg
         assert worker.wsgi is not None
+        check_wsgi(worker.wsgi, cfg.worker_class_str)
         self.worker = worker
         self.app = worker.wsgi
         self.log = worker.log

@@ -29,6 +29,9 @@ class Poller(Protocol):
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         """Wait up to `timeout` seconds; return ready descriptors with what they are ready for."""
 
+    def fileno(self) -> int:
+        """A descriptor that is ready when one of those registered is; -1 where there is none."""
+
     def close(self) -> None: ...
 
 
@@ -41,6 +44,7 @@ class EpollPoller:
         self.register = epoll.register
         self.modify = epoll.modify
         self.unregister = epoll.unregister
+        self.fileno = epoll.fileno
         self.close = epoll.close
 
     def register_shared(self, fd: int, /) -> None:
@@ -69,6 +73,9 @@ class PollPoller:
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         return self.poller.poll(timeout * 1000)
+
+    def fileno(self) -> int:
+        return -1
 
     def close(self) -> None:
         pass
