@@ -7,6 +7,8 @@ import pytest
 from gunicorn.config import Config
 from gunicorn.config.settings import SECTIONS
 
+VERSIONS = [f"gunicorn (version 27.1.0, {parser} HTTP parser)\n" for parser in ("fast", "python")]
+
 
 @pytest.fixture
 def parser():
@@ -72,4 +74,4 @@ def test_version(parser, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parser.parse_args(["-v"])
     assert caught.value.code == 0
-    assert capsys.readouterr().out == "gunicorn (version 27.1.0)\n"
+    assert capsys.readouterr().out in VERSIONS

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from gunicorn.compiled import parser_in_use
 from gunicorn.config.declaration import Declaration
 from gunicorn.config.settings import SECTIONS
 from gunicorn.version import __version__
@@ -88,7 +89,10 @@ def build_parser(usage: str | None, prog: str) -> CommandLineParser:
         formatter_class=argparse.HelpFormatter,
     )
     parser.add_argument(
-        "-v", "--version", action="version", version=f"%(prog)s (version {__version__})"
+        "-v",
+        "--version",
+        action="version",
+        version=f"%(prog)s (version {__version__}, {parser_in_use()} HTTP parser)",
     )
     parser.set_defaults(flags={})
     parser.add_argument("args", nargs="*", metavar="APP_MODULE", help=argparse.SUPPRESS)

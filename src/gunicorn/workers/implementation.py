@@ -1,17 +1,15 @@
 """Which implementation of the hot path serves: the compiled one or its Python twin.
 
 The setting `http_parser` chooses: `fast` wants the compiled modules, `python` does without them,
-`auto` takes them where they are installed. GUNICORN_PURE_PYTHON=1 in the environment keeps them
-from being built, and from being used. Everything that comes in two forms is made here.
+`auto` takes them where they are installed. Everything that comes in two forms is made here.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gunicorn import compiled
 from gunicorn.http.head import HeadParser
 from gunicorn.http.policy import Policy
 from gunicorn.http.response import ResponseRenderer
@@ -19,13 +17,9 @@ from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.exchange import Steady, SteadyConnection
 from gunicorn.wsgi.response import Response, ResponseLife
 
-compiled = False
-if os.environ.get("GUNICORN_PURE_PYTHON") != "1":
-    with contextlib.suppress(ImportError):
-        from gunicorn.http import _head
-        from gunicorn.workers import _exchange
-
-        compiled = True
+if compiled.available():
+    from gunicorn.http import _head
+    from gunicorn.workers import _exchange
 
 if TYPE_CHECKING:
     from gunicorn.workers.loop import EventLoop
@@ -78,7 +72,7 @@ class PythonImplementation:
                 channel.on_event(mask)
 
 
-if compiled:
+if compiled.available():
 
     class FastResponse(_exchange.Response, ResponseLife):
         """One response, its attributes in C."""
@@ -120,6 +114,6 @@ if compiled:
 
 def choose(http_parser: str) -> Implementation:
     """The implementation that the setting `http_parser` asks for."""
-    if compiled and http_parser != "python":
+    if compiled.parser_in_use(http_parser) == "fast":
         return FastImplementation()
     return PythonImplementation()

@@ -1,0 +1,24 @@
+"""Which form of the hot path this process has: the compiled one or its Python twin.
+
+The compiled modules are optional: an installation without a compiler has none, and
+GUNICORN_PURE_PYTHON=1 in the environment keeps them from being built, and from being used.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+MODULES = ("gunicorn.http._head", "gunicorn.workers._exchange")
+
+
+def available() -> bool:
+    """Whether the compiled modules are installed and may be used."""
+    if os.environ.get("GUNICORN_PURE_PYTHON") == "1":
+        return False
+    return all(importlib.util.find_spec(name) is not None for name in MODULES)
+
+
+def parser_in_use(http_parser: str = "auto") -> str:
+    """`fast` or `python`: what the setting `http_parser` amounts to here."""
+    return "fast" if http_parser != "python" and available() else "python"
