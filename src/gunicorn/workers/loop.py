@@ -297,7 +297,7 @@ class EventLoop:
                 return
             self.shed(error)
             return
-        self.turns.taken(self.now)
+        self.turns.taken()
         if self.accepting:
             self.queue_up(listener)
 

@@ -1,0 +1,115 @@
+"""New connections are spread over idle workers, and wake no more of them than needed."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gunicorn.scoreboard import ACCEPTING, BUSY_SINCE, CONNECTIONS, Scoreboard
+from gunicorn.workers.turns import Turns
+from tests.servers import Server, until
+
+PID = """\
+import os
+
+def app(environ, start_response):
+    body = str(os.getpid()).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+CLIENTS = 64
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("spread")
+    args = ("--workers", "4", "--keep-alive", "30")
+    with Server("app:app", *args, cwd=folder, files={"app.py": PID}) as started:
+        started.wait_workers(4)
+        # Until each has answered, some may still be booting.
+        seen: set[str] = set()
+        until(lambda: len(seen.add(started.get().text) or seen) == 4, "an answer of each worker")
+        yield started
+
+
+def ask(client: socket.socket) -> str:
+    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    return client.recv(4096).rpartition(b"\r\n")[2].decode()
+
+
+def in_turn(server: Server, clients: contextlib.ExitStack) -> Iterator[str]:
+    """Each connects, asks and stays."""
+    for _ in range(CLIENTS):
+        yield ask(clients.enter_context(server.connect()))
+
+
+def at_once(server: Server, clients: contextlib.ExitStack) -> Iterator[str]:
+    """All connect before the first asks."""
+    connected = [clients.enter_context(server.connect()) for _ in range(CLIENTS)]
+    yield from map(ask, connected)
+
+
+def and_leave(server: Server, clients: contextlib.ExitStack) -> Iterator[str]:
+    """Each connects, asks and leaves."""
+    for _ in range(CLIENTS):
+        with server.connect() as client:
+            yield ask(client)
+
+
+@pytest.mark.parametrize("arrive", [in_turn, at_once, and_leave])
+def test_idle_workers_get_even_shares(server: Server, arrive: object) -> None:
+    with contextlib.ExitStack() as clients:
+        shares = Counter(arrive(server, clients))  # type: ignore[operator]
+    assert len(shares) == 4, shares
+    assert all(0.15 <= count / CLIENTS <= 0.35 for count in shares.values()), shares
+
+
+def waits(server: Server) -> int:
+    """How often the workers have gone to sleep so far, all together."""
+    status = (Path(f"/proc/{pid}/status").read_text() for pid in server.workers())
+    return sum(int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0]) for text in status)
+
+
+def test_a_connection_wakes_one_worker(server: Server) -> None:
+    with contextlib.ExitStack() as clients:
+        before, began = waits(server), time.monotonic()
+        for _ in range(CLIENTS):
+            clients.enter_context(server.connect())
+            # Apart, so that each meets workers that wait.
+            time.sleep(0.005)
+        woken = waits(server) - before
+    ticks = 4 * 2 * (time.monotonic() - began + 1)
+    # If all were woken for each it would be four times as many.
+    assert woken < 2 * CLIENTS + ticks, f"{CLIENTS} connections woke workers {woken} times"
+
+
+def test_a_worker_steps_aside_only_in_a_row_and_for_an_idle_sibling_with_fewer() -> None:
+    board = Scoreboard(2)
+    mine, other = board.acquire(), board.acquire()
+    now = time.monotonic()
+    turns = Turns(mine)
+    other.cells[ACCEPTING] = 1.0
+    assert not turns.is_anothers(now, 3), "not in a row"
+    time.sleep(0.001)
+    turns.taken()
+    assert turns.is_anothers(now, 3)
+    assert not turns.is_anothers(now, 0), "the other has as many"
+    other.cells[BUSY_SINCE] = now
+    assert not turns.is_anothers(now, 3), "the other is busy"
+    other.cells[BUSY_SINCE] = 0.0
+    other.cells[CONNECTIONS] = 15
+    assert not turns.is_anothers(now, 16), "nearly even"
+    other.cells[CONNECTIONS] = 0
+    assert not turns.is_anothers(now + 60, 3), "the other gives no sign of life"
+    other.cells[ACCEPTING] = 0.0
+    assert not turns.is_anothers(now, 3), "the other does not accept"
+    other.cells[ACCEPTING] = 1.0
+    time.sleep(0.001)
+    assert not turns.is_anothers(now, 3), "it has waited"
