@@ -57,6 +57,18 @@ LAST_LOOK = 1.0
 """Seconds that threads get to return when the loop ends."""
 
 
+class SignalChannel(WakeupChannel):
+    """Signals wake whoever polls; their handlers need the main thread."""
+
+    def __init__(self, fd: int, main: Seat) -> None:
+        super().__init__(fd)
+        self.main = main
+
+    def on_event(self, mask: int, /) -> None:
+        super().on_event(mask)
+        self.main.wake()
+
+
 class LeaderLoop(EventLoop):
     """The connections of `worker`, served by `threads` threads."""
 
@@ -66,6 +78,8 @@ class LeaderLoop(EventLoop):
         self.lock = threading.RLock()
         self.seats = [Seat(f"gunicorn-{number}") for number in range(threads)]
         self.guard = Seat("gunicorn-guard")
+        self.main = self.guard
+        """Whose thread is the main one."""
         self.leader = self.seats[0]
         self.seat = self.leader
         """Whose thread holds the lock."""
@@ -100,7 +114,7 @@ class LeaderLoop(EventLoop):
         self.end()
 
     def begin(self) -> None:
-        self.add_channel(WakeupChannel(self.worker.PIPE[0]))
+        self.add_channel(SignalChannel(self.worker.PIPE[0], self.main))
         self.start_accepting()
 
     def end(self) -> None:
