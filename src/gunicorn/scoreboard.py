@@ -196,6 +196,18 @@ class Slot:
         """
 
 
+own: Slot | None = None
+"""The slot of the worker that this process is."""
+
+
+def stopping() -> bool:
+    """Whether the server was told to stop; it may go on serving for `shutdown_delay` seconds.
+
+    For the health check of an application, in a worker. Elsewhere always False.
+    """
+    return own is not None and own.stopping
+
+
 class Scoreboard:
     """The slots of all workers, lent out by the arbiter.
 

@@ -114,14 +114,16 @@ class UnixListener(Listener):
             os.unlink(self.path)
 
 
-def create_listeners(cfg: Config, log: Log, fds: Sequence[int] | None = None) -> list[Listener]:
+def create_listeners(
+    cfg: Config, log: Log, fds: Sequence[int] | None = None, tries: int = TRIES
+) -> list[Listener]:
     """Open every address of the configuration, or take over the inherited descriptors `fds`.
 
     Of inherited listeners all are kept. Configured addresses beside them are bound only when one
     of them is among the inherited, which tells a predecessor with this configuration from a
     service manager that chose the addresses itself.
 
-    An address in use is tried `TRIES` times, `RETRY_DELAY` seconds apart; then HaltServer with
+    An address in use is tried `tries` times, `RETRY_DELAY` seconds apart; then HaltServer with
     exit status 1. Raises ConfigError for everything that waiting does not mend. Either way nothing
     that was bound here stays behind.
     """
@@ -134,7 +136,7 @@ def create_listeners(cfg: Config, log: Log, fds: Sequence[int] | None = None) ->
     bound: list[Listener] = []
     try:
         for address in missing:
-            bound.append(_open(address, cfg, log))
+            bound.append(_open(address, cfg, log, tries))
     except BaseException:
         close_listeners(bound, unlink=True)
         raise
@@ -154,10 +156,10 @@ def close_listeners(listeners: Iterable[Listener], unlink: bool = True) -> None:
 # Binding
 
 
-def _open(address: Address, cfg: Config, log: Log) -> Listener:
+def _open(address: Address, cfg: Config, log: Log, tries: int) -> Listener:
     if isinstance(address, int):
         return _adopt(address, cfg, address)
-    for attempt in range(1, TRIES + 1):
+    for attempt in range(1, tries + 1):
         try:
             if isinstance(address, str):
                 return _bind_unix(address, cfg)
@@ -169,7 +171,7 @@ def _open(address: Address, cfg: Config, log: Log) -> Listener:
                 log.error("Connection in use: %s", address)  # noqa: TRY400 - no fault of the code
             else:
                 log.error("Connection to %s failed: %s", address, error)  # noqa: TRY400 - likewise
-        if attempt < TRIES:
+        if attempt < tries:
             log.info("Retrying in 1 second.")
             time.sleep(RETRY_DELAY)
     log.error("Can't connect to %s", address)

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from gunicorn.app.loading import import_app
+from gunicorn.scoreboard import stopping
 
-__all__ = ["import_app"]
+__all__ = ["import_app", "stopping"]

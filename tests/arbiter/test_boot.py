@@ -42,7 +42,7 @@ def test_workers_that_only_die_are_tried_a_few_times(serve: Serve) -> None:
     assert server.wait() == 3
     log = server.log()
     assert log.count("was sent SIGKILL") == 5
-    assert "failed to boot; next attempt in 0.2 s" in log
+    assert "failed to boot (SIGKILL); next attempt in 0.2 s" in log
     assert "Reason: Worker failed to boot." in log
 
 
@@ -66,7 +66,7 @@ def test_once_booted_boot_failures_are_retried_with_a_back_off(
     server = serve("-w", "1", files={"app.py": source})
     pid = int(server.get("/").text)
     os.kill(pid, signal.SIGKILL)
-    server.wait_for(r"failed to boot; next attempt in 0\.4 s")
+    server.wait_for(r"failed to boot \(code 3\); next attempt in 0\.4 s")
     assert server.process.poll() is None
     (tmp_path / "mended").touch()
     assert int(server.get("/").text) != pid

@@ -276,8 +276,8 @@ def test_workers_have_nothing_of_the_arbiters_open(serve: Serve) -> None:
     theirs = {
         os.readlink(f"/proc/{server.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{server.pid}/fd")
     }
-    shared_pipes = [link for link in links if link.startswith("pipe:") and link in theirs]
-    assert shared_pipes == []
+    shared_pipes = {link for link in links if link.startswith("pipe:") and link in theirs}
+    assert len(shared_pipes) == 2, "the bell that wakes the arbiter, and its lifeline"
 
 
 def test_address_in_use_exits_with_one(serve: Serve, tmp_path: Path) -> None:
@@ -309,15 +309,18 @@ def test_workers_of_a_killed_arbiter_go_too(serve: Serve) -> None:
     server.assert_nothing_left(timeout=20)
 
 
-def test_preload_loads_once_in_the_arbiter(serve: Serve) -> None:
+def test_preload_loads_once_in_a_template(serve: Serve) -> None:
     source = (
         "import os\nprint('loaded in', os.getpid(), flush=True)\n"
         "def app(environ, start_response):\n    return [b'hello']\n"
     )
     server = serve("--preload", files={"app.py": source})
-    server.wait_workers(2)
+    children = server.wait_workers(3)
     assert server.get("/").text == "hello"
-    assert re.findall(r"loaded in (\d+)", server.log()) == [str(server.pid)]
+    (template,) = re.findall(r"loaded in (\d+)", server.log())
+    assert int(template) in children
+    booted = re.findall(r"Booting worker with pid: (\d+)", server.log())
+    assert sorted(map(int, [template, *booted])) == children, "workers are the arbiter's children"
 
 
 def test_max_requests_like_exit_is_replaced_quietly(serve: Serve) -> None:
@@ -335,13 +338,13 @@ def test_max_requests_like_exit_is_replaced_quietly(serve: Serve) -> None:
 FAULTY = """\
 def when_ready(server):
     calls = []
-    real = server.workforce.end_silent
+    real = server.workforce.note_booted
     def faulty():
         calls.append(None)
         if len(calls) <= TIMES:
             raise RuntimeError("a fault of the arbiter")
         real()
-    server.workforce.end_silent = faulty
+    server.workforce.note_booted = faulty
 """
 
 

@@ -37,7 +37,7 @@ def test_the_old_generation_serves_while_the_new_one_boots(serve: Serve, tmp_pat
     wait = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.05)\n"
     (tmp_path / "app.py").write_text(wait + VERSION % "two")
     hup(server)
-    server.wait_workers(4)
+    server.wait_workers(3)
     for _ in range(10):
         assert server.get("/").text == "one"
     (tmp_path / "go").touch()
@@ -110,7 +110,7 @@ def test_hups_during_a_reload_fold_into_one(serve: Serve, tmp_path: Path) -> Non
     wait = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.05)\n"
     (tmp_path / "app.py").write_text(wait + VERSION % "two")
     hup(server)
-    server.wait_workers(4)
+    server.wait_workers(3)
     for count in range(2, 6):
         hup(server)
         server.wait_for("Handling signal: hup", count=count)
@@ -126,7 +126,7 @@ def test_term_during_a_reload_stops_all(serve: Serve, tmp_path: Path) -> None:
     server.get("/")
     (tmp_path / "app.py").write_text("import time\ntime.sleep(60)\n")
     hup(server)
-    server.wait_workers(4)
+    server.wait_workers(3)
     assert server.stop() == 0
 
 

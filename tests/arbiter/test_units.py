@@ -20,9 +20,9 @@ from gunicorn.arbiter.generation import Generation
 from gunicorn.arbiter.pidfile import Pidfile
 from gunicorn.arbiter.pool import SETTLING, Member, WorkerPool
 from gunicorn.arbiter.reaper import Death, ended_children
-from gunicorn.arbiter.rollover import Rollover
 from gunicorn.arbiter.signals import WATCHED, SignalQueue, name_of
 from gunicorn.arbiter.upgrade import Command, inherited_fds, inherited_parent
+from gunicorn.arbiter.watch import hangs
 from gunicorn.errors import HaltServer
 from gunicorn.scoreboard import BOOTED, Slot
 
@@ -227,8 +227,11 @@ def test_pool_knows_the_silent_and_the_overdue() -> None:
     pool.add(worker(1), patient)
     watched = pool.add(worker(2), strict)
     now = watched.started
-    assert pool.silent(now + 9) == []
-    assert pool.silent(now + 11) == [watched]
+    watched.worker.tmp.notify()
+    watched.started -= 1
+    last = watched.worker.tmp.last_update()
+    assert not hangs(watched, last + 9)
+    assert "no sign of life for 11.0 s (timeout is 10 s)" in hangs(watched, last + 11)
     assert pool.overdue(now + 100) == []
     watched.retired = now
     assert pool.overdue(now + 5.5) == [], "the worker may end by itself"
@@ -253,63 +256,62 @@ def test_a_worker_that_does_not_notify_has_booted_a_moment_after_loading() -> No
     assert member.booted
 
 
-class FakeArbiter:
-    """What a rollover needs of an arbiter."""
-
-    def __init__(self, workers: int) -> None:
-        self.num_workers = workers
-        self.pool = WorkerPool()
-        self.workforce = SimpleNamespace(pool=self.pool, retire=self.retire)
-        self.retired: list[int] = []
-        self.finished = False
-
-    def retire(self, member: Member) -> None:
-        member.retired = 1.0
-        self.retired.append(member.pid)
-
-
-def rollover(arbiter: FakeArbiter, new: Generation) -> Rollover:
-    made = Rollover.__new__(Rollover)
-    made.arbiter = arbiter  # type: ignore[assignment] # a fake
-    made.new = new
-
-    def finish() -> None:
-        arbiter.finished = True
-
-    made._finish = finish  # type: ignore[method-assign] # a fake
-    return made
-
-
 def test_each_booted_worker_retires_one_old() -> None:
-    arbiter = FakeArbiter(3)
-    old, new = generation(1), generation(2)
+    pool, old, new = WorkerPool(), generation(1), generation(2)
     for pid in (1, 2, 3):
-        arbiter.pool.add(worker(pid, booted=True), old)
-    fresh = [arbiter.pool.add(worker(pid), new) for pid in (4, 5, 6)]
-    passage = rollover(arbiter, new)
-    passage.advance()
-    assert arbiter.retired == []
-    for index, gone in enumerate(([1], [1, 2], [1, 2, 3])):
-        fresh[index].worker.tmp.notify()
-        passage.advance()
-        passage.advance()
-        assert arbiter.retired == gone
-        assert arbiter.finished == (index == 2)
+        pool.add(worker(pid, booted=True), old).worker.tmp.notify()
+    started: list[Member] = []
+    retired: list[int] = []
+    for count in range(1, 4):
+        step = pool.passage(new, 3)
+        assert (step.retire, step.start) == ([], 1), "one beyond the number wanted"
+        started.append(pool.add(worker(3 + count), new))
+        assert pool.passage(new, 3).start == 0, "the surge is used up"
+        started[-1].worker.tmp.notify()
+        step = pool.passage(new, 3)
+        assert [member.pid for member in step.retire] == [count]
+        for member in step.retire:
+            member.retired = 1.0
+            retired.append(member.pid)
+    assert retired == [1, 2, 3]
+    assert (pool.passage(new, 3).retire, pool.passage(new, 3).start) == ([], 0)
 
 
-def test_fewer_workers_in_the_new_generation_retire_more() -> None:
-    arbiter = FakeArbiter(1)
-    old, new = generation(1), generation(2)
+def test_fewer_workers_are_wanted_than_there_were() -> None:
+    pool, old, new = WorkerPool(), generation(1), generation(2)
     for pid in (1, 2, 3):
-        arbiter.pool.add(worker(pid, booted=True), old)
-    fresh = arbiter.pool.add(worker(4), new)
-    passage = rollover(arbiter, new)
-    passage.advance()
-    assert arbiter.retired == [1, 2], "one still serves"
+        pool.add(worker(pid, booted=True), old).worker.tmp.notify()
+    assert pool.passage(new, 1).retire == [], "all serve until the new one does"
+    assert pool.passage(new, 1).start == 1
+    pool.add(worker(4), new).worker.tmp.notify()
+    assert [member.pid for member in pool.passage(new, 1).retire] == [1, 2, 3]
+
+
+def test_a_worn_worker_goes_when_its_successor_has_booted() -> None:
+    pool, only = WorkerPool(), generation(1)
+    members = [pool.add(worker(pid, booted=True), only) for pid in (1, 2)]
+    for member in members:
+        member.worker.tmp.notify()
+    members[1].worker.tmp.spent = True
+    assert (pool.passage(only, 2).retire, pool.passage(only, 2).start) == ([], 1)
+    fresh = pool.add(worker(3), only)
+    assert (pool.passage(only, 2).retire, pool.passage(only, 2).start) == ([], 0)
     fresh.worker.tmp.notify()
-    passage.advance()
-    assert arbiter.retired == [1, 2, 3]
-    assert arbiter.finished
+    assert (pool.passage(only, 2).retire, pool.passage(only, 2).start) == ([members[1]], 0)
+
+
+@pytest.mark.parametrize(
+    ("surge", "wanted", "beyond"),
+    [(1, 8, 1), (3, 1, 3), ("25%", 8, 2), ("25%", 9, 3), ("5%", 2, 1)],
+)
+def test_the_surge_is_a_number_or_a_share(surge: int | str, wanted: int, beyond: int) -> None:
+    made = generation(1)
+    made.surge = surge
+    assert made.beyond(wanted) == beyond
+    pool = WorkerPool()
+    for pid in range(wanted):
+        pool.add(worker(pid, booted=True), generation(0)).worker.tmp.notify()
+    assert pool.passage(made, wanted).start == min(beyond, wanted)
 
 
 # -- upgrade ---------------------------------------------------------------------------------------

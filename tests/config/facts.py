@@ -146,5 +146,11 @@ ADDED: dict[str, tuple[tuple[str, ...], Any]] = {
     "response_buffer_size": (("--response-buffer-size",), 1048576),
     "response_spool_size": (("--response-spool-size",), 1073741824),
     "limit_request_body": (("--limit-request-body",), 0),
+    "reload_surge": (("--reload-surge",), 1),
+    "boot_timeout": (("--boot-timeout",), 0.0),
+    "request_timeout": (("--request-timeout",), 0.0),
+    "worker_max_memory": (("--worker-max-memory",), 0),
+    "refork_after": (("--refork-after",), 0),
+    "shutdown_delay": (("--shutdown-delay",), 0.0),
 }
 """Settings that Gunicorn 27 does not have."""

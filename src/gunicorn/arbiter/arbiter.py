@@ -8,7 +8,6 @@ happen to it. `Arbiter.run` tells the story; each step is a method of its own.
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import signal
@@ -21,11 +20,16 @@ from gunicorn.arbiter import child, commands, shutdown
 from gunicorn.arbiter.generation import Application, Generation
 from gunicorn.arbiter.listeners import Listeners
 from gunicorn.arbiter.pidfile import Pidfile
+from gunicorn.arbiter.preload import Preload
 from gunicorn.arbiter.reaper import ended_children
+from gunicorn.arbiter.refork import Refork
 from gunicorn.arbiter.rollover import Rollover
 from gunicorn.arbiter.signals import SignalQueue, name_of
+from gunicorn.arbiter.template import Template, succeed
 from gunicorn.arbiter.upgrade import Upgrade
+from gunicorn.arbiter.watch import Watch, can_weigh
 from gunicorn.arbiter.workforce import Workforce
+from gunicorn.compiled import parser_in_use
 from gunicorn.cpus import UsableCPUs
 from gunicorn.errors import AppImportError, ConfigError, HaltServer
 
@@ -62,11 +66,16 @@ class Arbiter:
         self.reload_wanted = False
         self.ready = False
         self.stopping: str | None = None
+        self.stop_at: float | None = None
+        self.lifeline = (-1, -1)
         self.faults = 0
         self._num_workers: int | None = None
         self.log: Logger = self.cfg.logger_class(self.cfg)
         self.log_cfg = self.cfg
         self.workforce = Workforce(self)
+        self.watch = Watch(self)
+        self.preload = Preload(self)
+        self.refork = Refork(self)
         self.use(self.cfg)
         self.generation = Generation.of(1, self.cfg, [])
 
@@ -99,6 +108,7 @@ class Arbiter:
         """Everything up to the first worker."""
         self.log.info("Starting gunicorn %s", __version__)
         self.signals.install()
+        self.lifeline = os.pipe()
         self.settle_pidfile()
         self.cfg.on_starting(self)
         self.prepare(self.cfg)
@@ -106,8 +116,9 @@ class Arbiter:
         self.generation.listeners = self.LISTENERS
         self.log.info("Listening at: %s (%s)", self.listeners, self.pid)
         self.log.info("Using worker: %s", self.cfg.worker_class_str)
+        self.log.info("Using HTTP parser: %s", parser_in_use(self.cfg.http_parser))
         self.explain_number()
-        self.preload()
+        self.load_early()
         proctitle.set_title(f"master [{self.proc_name}]")
         self.cfg.when_ready(self)
         self.workforce.balance(self.generation, self.num_workers)
@@ -121,9 +132,12 @@ class Arbiter:
             self.reap_workers()
             if self.stopping:
                 return
-            self.workforce.end_silent()
+            self.watch.look()
+            self.preload.look()
+            self.refork.look()
             self.workforce.note_booted()
             self.announce_readiness()
+            self.end_delay()
             self.advance_reload()
             self.workforce.balance(self.generation, self.num_workers)
             self.upgrade.follow()
@@ -146,6 +160,8 @@ class Arbiter:
         self.stopping = "graceful" if graceful else "quick"
         self.notify(f"MAINPID={self.upgrade.child}" if self.upgrade.child else "STOPPING=1")
         self.close_listeners()
+        for generation in self.generations():
+            generation.end_template()
         shutdown.end_workers(self, graceful=graceful)
         if asked:
             self.log.info("Shutting down: Master")
@@ -178,6 +194,14 @@ class Arbiter:
         """All sockets that are open, those that a reload is about to drop included."""
         old = self.rollover.old_sockets if self.rollover else []
         return [*self.LISTENERS, *(one for one in old if one not in self.LISTENERS)]
+
+    def generations(self) -> list[Generation]:
+        """The present generation, and during a reload the one before."""
+        return [self.generation, *([self.rollover.old] if self.rollover else [])]
+
+    def templates(self) -> list[Template]:
+        """The processes that workers are forked from."""
+        return [each.template for each in self.generations() if each.template is not None]
 
     @property
     def num_workers(self) -> int:
@@ -221,6 +245,12 @@ class Arbiter:
         """Have the worker class of `cfg` set itself up, and refuse what it cannot serve with."""
         cfg.worker_class.setup()
         cfg.worker_class.check_config(cfg, self.log)
+        self.preload.check(cfg)
+        if cfg.worker_max_memory and not can_weigh():
+            raise ConfigError(
+                "worker_max_memory: this system has no /proc, which tells the memory of processes."
+                " Leave it out."
+            )
 
     def explain_number(self) -> None:
         """Say how many workers `workers = "auto"` has come to."""
@@ -229,20 +259,22 @@ class Arbiter:
             noun = "worker" if workers == 1 else "workers"
             self.log.info("Using %d %s: %s", workers, noun, workers.reason)
 
-    def preload(self) -> None:
+    def load_early(self) -> None:
         """Load the application before the first fork, if asked to."""
-        if not self.cfg.preload_app:
-            return
         try:
-            self.app.wsgi()
+            self.preload.begin(self.generation)
+            self.preload.finish()
+        except HaltServer:
+            raise
         except AppImportError as error:
             raise HaltServer(f"App failed to load: {error}", self.APP_LOAD_ERROR) from error
         except Exception as error:
             reason = f"App failed to load.\n{child.account(error)}"
             raise HaltServer(reason, self.WORKER_BOOT_ERROR) from error
-        # Pages that the collector never writes to stay shared with the workers.
-        gc.collect()
-        gc.freeze()
+
+    def succeed(self, generation: Generation, channel: Any) -> NoReturn:
+        """In a copy of a worker: be the template of its generation."""
+        succeed(self, generation, channel)
 
     def settle_pidfile(self) -> None:
         """Have the pidfile that is configured now; beside an older arbiter its name ends in `.2`.
@@ -282,6 +314,8 @@ class Arbiter:
         for death in ended_children():
             if death.pid == self.upgrade.child:
                 self.upgrade.ended(death)
+            elif self.preload.ended(death):
+                continue
             elif not self.workforce.bury(death):
                 self.log.debug("Reaped process %s, which is not a worker", death.pid)
 
@@ -303,9 +337,11 @@ class Arbiter:
         """Seconds that the loop may sleep."""
         if self.faults:
             return PAUSE
-        if self.rollover or not self.ready:
+        if self.rollover or not self.ready or self.workforce.in_motion:
             return ATTENTIVE
-        return min(PAUSE, max(0.0, self.workforce.backoff.until - time.monotonic()) or PAUSE)
+        now = time.monotonic()
+        events = (self.workforce.backoff.until, self.stop_at or 0.0)
+        return min([PAUSE, *(event - now for event in events if event > now)])
 
     # -- commands ----------------------------------------------------------------------------------
 
@@ -323,12 +359,27 @@ class Arbiter:
         """Reopen the log files, here and in every worker."""
         self.log.reopen_files()
         self.workforce.signal_all(signal.SIGUSR1)
+        for template in self.templates():
+            template.signal(signal.SIGUSR1)
+
+    def delay_stop(self) -> None:
+        """Go on serving for `shutdown_delay`, while the application's health checks fail."""
+        self.stop_at = time.monotonic() + self.cfg.shutdown_delay
+        self.log.info("Stopping in %g s (shutdown_delay)", self.cfg.shutdown_delay)
+        self.notify("STOPPING=1\nSTATUS=Serving until shutdown_delay is over")
+        for member in self.workforce.pool.all():
+            member.worker.tmp.stopping = True
+
+    def end_delay(self) -> None:
+        """Stop when the delay is over."""
+        if self.stop_at is not None and time.monotonic() >= self.stop_at:
+            self.stopping = self.stopping or "graceful"
 
     def advance_reload(self) -> None:
         """Move a reload on, or begin the one that was asked for."""
         if self.rollover is not None:
             self.rollover.advance()
-        elif self.reload_wanted:
+        elif self.reload_wanted and self.stop_at is None:
             self.reload_wanted = False
             self.begin_reload()
 
@@ -347,7 +398,8 @@ class Arbiter:
     def refuse_reload(self, reason: str) -> None:
         """Say why nothing changes."""
         self.log.error("Reload called off: %s", reason)
-        self.log.error("The previous configuration goes on serving.")
+        self.log.error("The old generation goes on serving, with the configuration it has.")
+        self.notify("READY=1\nSTATUS=Reload called off: " + reason.strip().splitlines()[-1])
 
 
 def _settings(cfg: Config, section: str) -> list[Any]:

@@ -2,7 +2,8 @@
 
 A worker that dies at boot would be replaced at once, and again, burning a core on importing a
 broken application. The delay doubles from round to round instead. Workers are started several at
-a time and fail together, so what fails while a delay runs belongs to the same round.
+a time and fail together, so what fails while a delay runs belongs to the same round. Only a
+worker that has served for a while ends the rounds: one that fails right after its boot has not.
 """
 
 from __future__ import annotations

@@ -8,8 +8,10 @@ atexit handlers, coverage and thread pools of the application get their end.
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from gunicorn import proctitle
@@ -18,6 +20,7 @@ from gunicorn.workers import failure
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
+    from gunicorn.arbiter.generation import Generation
     from gunicorn.workers.base import Worker
 
 WORKER_BOOT_ERROR = 3
@@ -25,14 +28,15 @@ APP_LOAD_ERROR = 4
 CRASHED = 255
 
 
-def live(arbiter: Arbiter, worker: Worker) -> NoReturn:
-    """Be `worker` until its end. Raises SystemExit with the code that the arbiter will read.
+def live(arbiter: Arbiter, worker: Worker, generation: Generation) -> NoReturn:
+    """Be `worker` of `generation` until its end.
 
-    Never anything else: another exception would be taken for the arbiter's own, and the worker
-    would go on as a second arbiter.
+    Raises SystemExit with the code that the arbiter will read, and never anything else:
+    another exception would be taken for the arbiter's own, and the worker would go on as a second
+    arbiter.
     """
     try:
-        code = _work(arbiter, worker)
+        code = _work(arbiter, worker, generation)
         _say_goodbye(arbiter, worker)
     except Exception:
         # The log may be what fails, so this does not go there.
@@ -41,14 +45,17 @@ def live(arbiter: Arbiter, worker: Worker) -> NoReturn:
     sys.exit(code)
 
 
-def _work(arbiter: Arbiter, worker: Worker) -> int | str | None:
+def _work(arbiter: Arbiter, worker: Worker, generation: Generation) -> int | str | None:
     try:
-        _let_go(arbiter, worker)
+        _let_go(arbiter, worker, generation)
         proctitle.set_title(f"worker [{worker.cfg.proc_name}]")
         worker.log.info("Booting worker with pid: %s", worker.pid)
         worker.cfg.post_fork(arbiter, worker)
         worker.init_process()
     except SystemExit as ending:
+        if os.getpid() != worker.pid:
+            # The end of another worker, whose template was a copy of this one.
+            raise
         return ending.code
     except AppImportError as error:
         worker.log.debug("Where the application was looked for:", exc_info=True)
@@ -71,11 +78,28 @@ def _failed(worker: Worker, text: str, code: int) -> int:
     return code
 
 
-def _let_go(arbiter: Arbiter, worker: Worker) -> None:
+def _let_go(arbiter: Arbiter, worker: Worker, generation: Generation) -> None:
     arbiter.signals.forget()
+    worker.bell = arbiter.signals.bell
+    worker.lifeline = let_go_of_lifeline(arbiter)
+    for template in arbiter.templates():
+        template.channel.close()
+    if generation.seed is not None:
+        ours, theirs = generation.seed
+        ours.close()
+        worker.become_template = partial(arbiter.succeed, generation, theirs)
     for listener in arbiter.every_listener():
         if listener not in worker.sockets:
             listener.close()
+
+
+def let_go_of_lifeline(arbiter: Arbiter) -> int:
+    """Close the end of the lifeline that only the arbiter holds; returns the other."""
+    reading, writing = arbiter.lifeline
+    if writing >= 0:
+        os.close(writing)
+        arbiter.lifeline = (reading, -1)
+    return reading
 
 
 def _say_goodbye(arbiter: Arbiter, worker: Worker) -> None:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+from gunicorn.arbiter.shutdown import ECHO
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
 
 
 def stop_gracefully(arbiter: Arbiter) -> None:
-    """TERM: finish the requests in progress, then end."""
-    arbiter.stopping = arbiter.stopping or "graceful"
+    """TERM: finish the requests in progress, then end; with `shutdown_delay`, after that.
+
+    A second one ends the delay, but not one that only is the echo of the first.
+    """
+    if not arbiter.cfg.shutdown_delay or arbiter.stopping:
+        arbiter.stopping = arbiter.stopping or "graceful"
+    elif arbiter.stop_at is None:
+        arbiter.delay_stop()
+    elif time.monotonic() - (arbiter.stop_at - arbiter.cfg.shutdown_delay) > ECHO:
+        arbiter.stopping = "graceful"
 
 
 def stop_quickly(arbiter: Arbiter) -> None:

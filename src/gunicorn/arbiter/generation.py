@@ -1,16 +1,19 @@
 """Generations: a configuration, and the workers that were started with it.
 
 A reload does not change workers, it makes a new generation of them. While both live, the old one
-serves; each new worker that has booted lets one old worker go. If the first workers of the new
-generation cannot boot the reload is called off, and nothing has been lost.
+serves; each new worker that has booted lets one old worker go. If the new generation cannot boot
+the reload is called off, and nothing has been lost.
 """
 
 from __future__ import annotations
 
+import math
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from gunicorn.arbiter.template import Template
     from gunicorn.config import Config
     from gunicorn.sock import Listener
     from gunicorn.workers.base import Worker
@@ -31,9 +34,10 @@ class Application(Protocol):
 
 @dataclass(eq=False)
 class Generation:
-    """One configuration with what the arbiter reads of it often.
+    """One configuration with what the arbiter reads of it often; times in seconds, 0 for none.
 
-    `booted` becomes true when the first of its workers has loaded the application.
+    `booted` becomes true when the first of its workers has loaded the application. `template` is
+    the process that its workers are forked from, if `wants_template` or once it has reforked.
     """
 
     number: int
@@ -42,9 +46,49 @@ class Generation:
     listeners: list[Listener]
     timeout: float
     graceful_timeout: float
+    boot_timeout: float = 0.0
+    request_timeout: float = 0.0
+    max_memory: int = 0
+    refork_after: int = 0
+    surge: int | str = 1
     booted: bool = False
+    wants_template: bool = False
+    template: Template | None = None
+    seed: tuple[socket.socket, socket.socket] | None = None
+    """The two ends of the channel to the worker that may become the template."""
 
     @classmethod
     def of(cls, number: int, cfg: Config, listeners: list[Listener]) -> Generation:
         """The generation that `cfg` describes."""
-        return cls(number, cfg, cfg.worker_class, listeners, cfg.timeout, cfg.graceful_timeout)
+        made = cls(
+            number,
+            cfg,
+            cfg.worker_class,
+            listeners,
+            cfg.timeout,
+            cfg.graceful_timeout,
+            cfg.boot_timeout,
+            cfg.request_timeout,
+            cfg.worker_max_memory,
+            cfg.refork_after,
+            cfg.reload_surge,
+        )
+        if made.refork_after:
+            made.seed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        return made
+
+    def beyond(self, wanted: int) -> int:
+        """How many workers there may be on top of `wanted` while some are replaced."""
+        if isinstance(self.surge, str):
+            return max(1, math.ceil(wanted * int(self.surge.rstrip("%")) / 100))
+        return self.surge
+
+    def end_template(self) -> None:
+        """No more workers of this generation will be forked."""
+        if self.template is not None:
+            self.template.end()
+            self.template = None
+        if self.seed is not None:
+            for channel in self.seed:
+                channel.close()
+            self.seed = None

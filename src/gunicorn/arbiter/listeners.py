@@ -42,6 +42,11 @@ class Listeners:
                 self.origin = SYSTEMD
         self.sockets = sock.create_listeners(cfg, log, fds or None)
 
+    @property
+    def lent(self) -> bool:
+        """Whether the service manager keeps the sockets, and what waits at them, after us."""
+        return self.origin == SYSTEMD
+
     def change(self, old: Config, new: Config, log: Logger) -> None:
         """Bind what `new` adds to `old`, and leave out of `sockets` what `new` no longer wants.
 
@@ -51,7 +56,8 @@ class Listeners:
         if self.origin == SYSTEMD or old.address == new.address:
             return
         added = [address for address in new.address if address not in old.address]
-        opened = sock.create_listeners(_Binding(new, added), log) if added else []  # type: ignore[arg-type] # reads like a Config
+        # An address in use is not waited for: workers want to be watched, and HUP comes again.
+        opened = sock.create_listeners(_Binding(new, added), log, tries=1) if added else []  # type: ignore[arg-type] # reads like a Config
         kept = [one for one in self.sockets if one.cfg_addr in new.address]
         self.sockets = kept + opened
 

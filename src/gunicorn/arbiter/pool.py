@@ -33,9 +33,16 @@ class Member:
     """When it was asked to end gracefully."""
     aborted: float | None = None
     """When it was sent SIGABRT for being silent."""
+    dumped: bool = False
+    """Whether the stacks of it were asked for in the hard way."""
     killed: bool = False
+    noted_at: float = 0.0
     noted: bool = False
     """Whether the arbiter has taken note of its boot."""
+    settled: bool = False
+    """Whether it has served for a while after that."""
+    outgrown: bool = False
+    """Whether the arbiter wishes to replace it, once a successor has booted."""
 
     @property
     def pid(self) -> int:
@@ -54,8 +61,21 @@ class Member:
         return slot.booted and time.monotonic() - slot.booted_at > SETTLING
 
     @property
+    def worn(self) -> bool:
+        """Whether it is to go when a successor has booted, and to serve until then."""
+        return self.outgrown or self.worker.tmp.spent
+
+    @property
     def asked_to_go(self) -> bool:
         return self.retired is not None or self.aborted is not None or self.killed
+
+
+@dataclass(frozen=True)
+class Passage:
+    """The next step: which workers to retire now, and how many to start."""
+
+    retire: list[Member]
+    start: int
 
 
 class WorkerPool:
@@ -101,15 +121,25 @@ class WorkerPool:
             if member.generation is not generation and not member.asked_to_go
         ]
 
-    def silent(self, now: float | None = None) -> list[Member]:
-        """The workers whose last heartbeat is older than their generation's time-out."""
-        now = time.monotonic() if now is None else now
-        return [
-            member
-            for member in self.members.values()
-            if member.generation.timeout
-            and now - member.worker.tmp.last_update() > member.generation.timeout
-        ]
+    def passage(self, generation: Generation, wanted: int) -> Passage:
+        """What brings the workers to `wanted` ones of a generation without a dip.
+
+        A successor is started first, and then, for each one that has booted, one of those that
+        are to be replaced goes: the workers of other generations, and the worn ones of this.
+        """
+        staying = [one for one in self.serving(generation) if not one.worn]
+        leaving = [one for one in self.members.values() if not one.asked_to_go]
+        leaving = [one for one in leaving if one not in staying]
+        # What does not serve yet can be missed first, then the oldest.
+        staying.sort(key=lambda member: member.booted)
+        leaving.sort(key=lambda member: member.booted)
+        surplus = staying[: max(0, len(staying) - wanted)]
+        staying = staying[len(surplus) :]
+        booted = sum(member.booted for member in staying)
+        replaced = len(leaving) - (wanted - booted) if booted or not wanted else 0
+        most = max(wanted, len(leaving)) + generation.beyond(wanted)
+        room = min(wanted, most - len(leaving)) - len(staying)
+        return Passage(surplus + leaving[: max(0, replaced)], max(0, room))
 
     def overdue(self, now: float | None = None) -> list[Member]:
         """The retired workers that are still there after their graceful time-out."""

@@ -1,9 +1,9 @@
 """A reload in progress: the new generation comes up while the old one serves.
 
     begin       read the configuration, open what it adds, start the workers of a new generation
-    advance     for each new worker that has booted, retire one old worker
+    advance     the arbiter starts new workers and retires an old one for each that has booted
     finish      all have booted: what only the old generation needs is let go
-    call off    none has booted and one died: back to the old configuration and generation
+    call off    new workers cannot boot: back to the old configuration and generation
 
 Requests to reload that come meanwhile fold into one more passage after this.
 """
@@ -19,6 +19,9 @@ from gunicorn.arbiter.generation import Generation
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
 
+FAILURES = 3
+"""New workers that may fail to boot when others of their generation have booted."""
+
 
 class Rollover:
     """The passage from one generation to the next. The constructor begins it.
@@ -29,6 +32,7 @@ class Rollover:
     def __init__(self, arbiter: Arbiter) -> None:
         self.arbiter = arbiter
         self.old = arbiter.generation
+        self.failures = 0
         self.old_workers = arbiter.num_workers
         self.old_sockets = list(arbiter.listeners.sockets)
         arbiter.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
@@ -39,26 +43,37 @@ class Rollover:
             raise
 
     def advance(self) -> None:
-        """Retire as many old workers as new ones have booted; finish when all have."""
-        arbiter = self.arbiter
-        fresh = arbiter.workforce.pool.serving(self.new)
-        booted = sum(member.booted for member in fresh)
-        stale = arbiter.workforce.pool.others(self.new)
-        for member in stale[: max(0, len(stale) - (arbiter.num_workers - booted))]:
-            arbiter.workforce.retire(member)
-        if booted >= arbiter.num_workers:
+        """Finish when every new worker has booted, and no old one is left."""
+        pool = self.arbiter.workforce.pool
+        booted = sum(member.booted for member in pool.serving(self.new))
+        if booted >= self.arbiter.num_workers and not pool.others(self.new):
             self._finish()
 
+    def fails(self) -> bool:
+        """Note that a new worker failed to boot; whether that ends the reload.
+
+        The first failure does, unless others have booted: then it may be chance, up to a bound.
+        """
+        self.failures += 1
+        return not self.new.booted or self.failures >= FAILURES
+
     def call_off(self, reason: str) -> None:
-        """Go back to the old generation, and say so."""
+        """Go back to the old generation, and say so.
+
+        New workers that serve already go when old ones have taken their places.
+        """
         arbiter = self.arbiter
-        for member in arbiter.workforce.pool.serving(self.new):
-            arbiter.workforce.retire(member)
         self._restore()
         arbiter.rollover = None
+        self.new.end_template()
+        for member in arbiter.workforce.pool.serving(self.new):
+            if not member.booted:
+                arbiter.workforce.retire(member)
         arbiter.log.error(
-            "Reload called off: %s. The previous configuration and code go on serving.", reason
-        )
+            "Reload called off: %s. The old generation goes on serving, with the code and the"
+            " configuration it has.", reason,
+        )  # fmt: skip
+        arbiter.notify(f"STATUS=Reload called off: {reason}")
 
     def drop_old_listeners(self) -> None:
         """Close the sockets that only the old generation served."""
@@ -73,13 +88,12 @@ class Rollover:
         arbiter.use_logs(cfg)
         arbiter.log.reopen_files()
         arbiter.prepare(cfg)
-        if cfg.preload_app:
-            arbiter.app.wsgi()
         arbiter.use(cfg)
         arbiter.explain_number()
         arbiter.call_hook("on_reload", arbiter)
         arbiter.listeners.change(self.old.cfg, cfg, arbiter.log)
         self.new = Generation.of(self.old.number + 1, cfg, list(arbiter.listeners.sockets))
+        arbiter.preload.begin(self.new)
         arbiter.generation = self.new
         arbiter.workforce.backoff.succeeded()
 
@@ -102,6 +116,7 @@ class Rollover:
         arbiter = self.arbiter
         arbiter.rollover = None
         self.drop_old_listeners()
+        self.old.end_template()
         arbiter.move_pidfile()
         proctitle.set_title(f"master [{arbiter.proc_name}]")
         arbiter.notify("READY=1")

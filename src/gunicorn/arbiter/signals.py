@@ -58,12 +58,15 @@ class SignalQueue:
         self._waiting: deque[int] = deque(maxlen=LIMIT)
         self._pipe: tuple[int, int] | None = None
         self._poll = select.poll()
+        self.bell = -1
+        """A descriptor that ends the wait when written to; workers keep it."""
 
     def install(self) -> None:
         """Take over every signal of WATCHED in this process. Main thread only."""
         self._pipe = os.pipe()
         for fd in self._pipe:
             os.set_blocking(fd, False)
+        self.bell = self._pipe[1]
         self._poll.register(self._pipe[0], select.POLLIN)
         signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
         for signum in WATCHED:
@@ -116,8 +119,7 @@ class SignalQueue:
             signal.signal(signum, signal.SIG_DFL)
         signal.signal(signal.SIGUSR1, _receive)
         if self._pipe is not None:
-            for fd in self._pipe:
-                os.close(fd)
+            os.close(self._pipe[0])
             self._pipe = None
         self._waiting.clear()
         self.let_through()

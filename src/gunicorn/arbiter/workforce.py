@@ -10,24 +10,28 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.arbiter import child
 from gunicorn.arbiter.backoff import Backoff
 from gunicorn.arbiter.pool import YOUNG, Member, WorkerPool
 from gunicorn.arbiter.signals import HURRY
 from gunicorn.errors import HaltServer
-from gunicorn.scoreboard import Scoreboard
+from gunicorn.scoreboard import Scoreboard, Slot
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
     from gunicorn.arbiter.generation import Generation
     from gunicorn.arbiter.reaper import Death
+    from gunicorn.workers.base import Worker
 
+MEANT = (signal.SIGKILL, *HURRY)
+"""Signals that a worker dies of because somebody wants it to, not because of its application."""
 BOOT_ROUNDS = 5
 """Attempts to boot the first worker before giving up, when workers die without saying why."""
-PATIENCE = 1.0
-"""Seconds between the SIGABRT that lets a silent worker tell where it hangs, and SIGKILL."""
+PLACES = 256
+"""Slots of the scoreboard made at the start; a template knows those that were there before it."""
 
 
 class Workforce:
@@ -37,62 +41,95 @@ class Workforce:
         self.arbiter = arbiter
         self.pool = WorkerPool()
         self.backoff = Backoff()
-        self.board = Scoreboard(max(8, 2 * arbiter.cfg.workers))
+        self.board = Scoreboard(max(PLACES, 8 * arbiter.cfg.workers))
         self.started = 0
         self.ever_booted = False
 
     # -- birth -----------------------------------------------------------------------------------
 
     def balance(self, generation: Generation, wanted: int) -> None:
-        """Bring the workers of the generation to the number wanted; the oldest go first."""
-        serving = self.pool.serving(generation)
-        for member in serving[: max(0, len(serving) - wanted)]:
+        """Go a step towards `wanted` workers of the generation, and no others."""
+        passage = self.pool.passage(generation, wanted)
+        for member in passage.retire:
             self.retire(member)
-        for _ in range(wanted - len(serving)):
+        for _ in range(passage.start):
             if not self.backoff.over(time.monotonic()):
                 break
             self.spawn(generation)
 
     def spawn(self, generation: Generation) -> None:
-        """Fork one worker. What keeps it from being forked is logged, and tried again later."""
+        """Fork one worker, unless its template is not ready yet.
+
+        What keeps it from being forked is logged, and tried again later.
+        """
         arbiter = self.arbiter
+        template = arbiter.preload.template_of(generation)
+        if template is None and generation.wants_template:
+            return
         self.started += 1
         slot = self.board.acquire()
-        slot.generation = generation.number
+        slot.stopping = arbiter.stop_at is not None
+        started = slot.last_update()
         try:
-            worker = generation.worker_class(
-                self.started,
-                arbiter.pid,
-                generation.listeners,
-                arbiter.app,
-                generation.timeout / 2.0,
-                generation.cfg,
-                arbiter.log,
-            )
-            worker.tmp = slot
-            worker.generation = generation.number
-            generation.cfg.pre_fork(arbiter, worker)
-            with arbiter.signals.held():
-                worker.pid = os.fork()
-                if worker.pid == 0:
-                    worker.pid = os.getpid()
-                    child.live(arbiter, worker)
-                self.pool.add(worker, generation)
+            worker = self.make(generation, self.started, slot)
+            if template is not None:
+                worker.pid = template.fork(self.started, self.board.index(slot))
+            else:
+                self._fork(generation, worker)
+            self.pool.add(worker, generation).started = started
         except Exception:
             self.board.release(slot)
             delay = self.backoff.failed(time.monotonic())
             arbiter.log.exception("A worker could not be started; next attempt in %.1f s", delay)
 
+    def make(self, generation: Generation, age: int, slot: Slot) -> Worker:
+        """The worker object of a new worker, which lives in it and in its parent."""
+        arbiter = self.arbiter
+        worker = generation.worker_class(
+            age,
+            arbiter.pid,
+            generation.listeners,
+            arbiter.app,
+            generation.timeout / 2.0,
+            generation.cfg,
+            arbiter.log,
+        )
+        worker.tmp = slot
+        worker.generation = generation.number
+        slot.generation = generation.number
+        return worker
+
+    def _fork(self, generation: Generation, worker: Worker) -> None:
+        generation.cfg.pre_fork(self.arbiter, worker)
+        with self.arbiter.signals.held():
+            worker.pid = os.fork()
+            if worker.pid == 0:
+                worker.pid = os.getpid()
+                child.live(self.arbiter, worker, generation)
+
     def note_booted(self) -> None:
-        """Take note of workers that have loaded the application since the last time."""
+        """Take note of workers that serve, and later of those that have done so for a while."""
+        now = time.monotonic()
         for member in self.pool.all():
-            if member.booted and not member.noted:
+            if not member.noted and member.booted:
                 self._note(member)
+            elif member.noted and not member.settled and now - member.noted_at > YOUNG:
+                member.settled = True
+                self.backoff.succeeded()
 
     def _note(self, member: Member) -> None:
         member.noted = True
+        member.noted_at = time.monotonic()
         member.generation.booted = self.ever_booted = True
-        self.backoff.succeeded()
+
+    @property
+    def in_motion(self) -> bool:
+        """Whether something is to happen soon of which no signal tells."""
+        return any(
+            member.aborted is not None
+            or (not member.asked_to_go and (not member.noted or member.worn))
+            for member in self.pool.members.values()
+        )
 
     # -- death -----------------------------------------------------------------------------------
 
@@ -118,14 +155,18 @@ class Workforce:
         now = time.monotonic()
         if not member.noted:
             self._judge_boot_failure(member, death, now)
-        elif not death.success and now - member.started < YOUNG:
-            self.backoff.failed(now)
+        elif not death.success and not member.settled and death.signum not in MEANT:
+            delay = self.backoff.failed(now)
+            self.arbiter.log.error(
+                "Worker (pid:%s) failed %.1f s after it had booted; next attempt in %.1f s",
+                death.pid, now - member.noted_at, delay,
+            )  # fmt: skip
 
     def _judge_boot_failure(self, member: Member, death: Death, now: float) -> None:
         """Call a reload off, give up, or try again later."""
         arbiter = self.arbiter
         rollover = arbiter.rollover
-        if rollover and member.generation is rollover.new and not rollover.new.booted:
+        if rollover and member.generation is rollover.new and rollover.fails():
             rollover.call_off(f"worker {death.pid} of the new generation failed to boot")
             return
         delay = self.backoff.failed(now)
@@ -135,34 +176,32 @@ class Workforce:
             if death.code == child.WORKER_BOOT_ERROR or self.backoff.rounds >= BOOT_ROUNDS:
                 raise HaltServer("Worker failed to boot.", child.WORKER_BOOT_ERROR)
         arbiter.log.error(
-            "Worker (pid:%s) failed to boot; next attempt in %.1f s", death.pid, delay
-        )
-
-    def end_silent(self) -> None:
-        """Abort workers without a heartbeat; kill those that survive that, or a retirement."""
-        log = self.arbiter.log
-        now = time.monotonic()
-        for member in self.pool.silent(now):
-            if member.aborted is None:
-                log.critical("WORKER TIMEOUT (pid:%s)", member.pid)
-                member.aborted = now
-                self.signal(member, signal.SIGABRT)
-            elif now - member.aborted >= PATIENCE:
-                self.signal(member, signal.SIGKILL)
-        for member in self.pool.overdue(now):
-            log.warning("Killing worker %s: still busy after its graceful time", member.pid)
-            self.signal(member, signal.SIGKILL)
+            "Worker (pid:%s) failed to boot (%s); next attempt in %.1f s",
+            death.pid, death.signal_name or f"code {death.code}", delay,
+        )  # fmt: skip
 
     # -- signals ---------------------------------------------------------------------------------
 
     def retire(self, member: Member) -> None:
-        """Have a worker finish its requests and end."""
+        """Have a worker finish its requests and end; listeners that are dropped are its last."""
+        listeners = self.arbiter.listeners.sockets
+        self._close(member, [one for one in member.worker.sockets if one not in listeners])
         self.signal(member, signal.SIGTERM)
 
     def end_all(self, *, graceful: bool) -> None:
         """Have every worker end, after its requests if `graceful`."""
+        shared = self.arbiter.upgrade.beside_another or self.arbiter.listeners.lent
         for member in self.pool.all():
+            member.worker.tmp.stopping = True
+            self._close(member, [] if shared else member.worker.sockets)
             self.signal(member, signal.SIGTERM if graceful else signal.SIGQUIT)
+
+    @staticmethod
+    def _close(member: Member, listeners: Sequence[Any]) -> None:
+        """Tell a worker which listeners nobody will accept from when it has ended."""
+        sockets = member.worker.sockets
+        bits = (1 << index for index, one in enumerate(sockets) if one in listeners)
+        member.worker.tmp.closing = sum(bits)
 
     def signal_all(self, signum: int) -> None:
         """Send a signal to every worker."""

@@ -9,7 +9,6 @@ source.
 from __future__ import annotations
 
 import grp
-import importlib.util
 import ipaddress
 import logging
 import math
@@ -22,6 +21,7 @@ from collections.abc import Callable, Mapping
 from logging.handlers import SysLogHandler
 from typing import Any
 
+from gunicorn import compiled
 from gunicorn.config.address import parse_address
 from gunicorn.cpus import usable_cpus
 
@@ -133,24 +133,6 @@ def count_or_share(value: Any) -> int | str:
         if number is not None and number >= 1:
             return number
     raise ValueError('expected a whole number, 1 or more, or a share such as "25%"')
-
-
-_UNITS = {"": 1, "B": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
-
-
-def byte_size(value: Any) -> int:
-    """A number of bytes, or a text such as "512MB", "1.5G" or "2GiB"; units are powers of 1024."""
-    number = _whole_number(value)
-    if number is None and isinstance(value, str):
-        text = value.strip().upper().removesuffix("B").removesuffix("I")
-        digits = text.rstrip("KMGT")
-        try:
-            number = int(float(digits) * _UNITS[text[len(digits) :]])
-        except (ValueError, KeyError, OverflowError):
-            number = None
-    if number is None or number < 0:
-        raise ValueError('expected a number of bytes, or a size such as "512MB"')
-    return number
 
 
 def field_limit(value: Any) -> int:
@@ -428,7 +410,7 @@ def proxy_mode(value: Any) -> str:
 def request_parser(value: Any) -> str:
     """Which implementation reads request heads; `fast` must be there to be chosen."""
     word = one_of("auto", "fast", "python")(value)
-    if word == "fast" and importlib.util.find_spec("gunicorn.http._head") is None:
+    if word == "fast" and not compiled.available():
         raise ValueError(
             "the compiled parser is not part of this installation; use 'auto' or 'python'"
         )

@@ -21,12 +21,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
-from gunicorn import reloader
+from gunicorn import reloader, scoreboard
 from gunicorn.scoreboard import Slot
 from gunicorn.sock import ssl_context
-from gunicorn.workers import failure, privileges, refusal, spew
+from gunicorn.workers import failure, hang, lifeline, privileges, refusal, spew
 
 if TYPE_CHECKING:
     import socket
@@ -58,7 +58,14 @@ class Worker:
     - `nr`, `max_requests`: requests answered, and after how many to retire (with the jitter
       added; `sys.maxsize` when there is no limit).
     - `tmp`: its slot of the scoreboard. `generation`: the configuration and code it belongs to.
+    - `bell`: descriptor that wakes the arbiter when written to; `lifeline`: the read end of a
+      pipe that the arbiter holds open as long as it lives; both -1 without an arbiter.
+    - `become_template`: turns a copy of this process into the template of its generation.
+    - `release_listeners`: closes the listeners in the middle of a request; set by classes that can.
     """
+
+    can_become_template: ClassVar[bool] = False
+    """Whether `fork_template` may be asked for (refork_after): one thread serves everything."""
 
     SIGNALS: ClassVar[list[signal.Signals]] = [
         signal.SIGABRT,
@@ -103,6 +110,11 @@ class Worker:
         self.max_requests = _retire_after(cfg.max_requests, cfg.max_requests_jitter)
         self.generation = 0
         self.tmp = Slot()
+        self.bell = -1
+        self.lifeline = -1
+        self.become_template: Callable[[], NoReturn] | None = None
+        self.template_wanted = False
+        self.release_listeners: Callable[[], None] | None = None
         self.reloader: reloader.Reloader | None = None
         self.ssl_context: ssl.SSLContext | None = None
         self._interrupted = False
@@ -136,6 +148,25 @@ class Worker:
         """Tell the arbiter that this worker is alive; at least once in `timeout` seconds."""
         self.tmp.notify()
 
+    def ask_for_successor(self) -> None:
+        """Ask to be replaced, and serve until the successor has booted and SIGTERM comes.
+
+        Without an arbiter that could be woken, serving ends.
+        """
+        if self.bell < 0:
+            self.alive = False
+        elif not self.tmp.spent:
+            self.tmp.spent = True
+            try:
+                os.write(self.bell, b"\0")
+            except OSError as error:
+                # It looks once a second anyway.
+                self.log.debug("The arbiter cannot be woken: %s", error)
+
+    def requests_in_progress(self) -> Iterable[tuple[Any, Any]]:
+        """The requests that the application works on, each with the address of its client."""
+        return ()
+
     # The life of the process
 
     def init_process(self) -> None:
@@ -145,6 +176,8 @@ class Worker:
         """
         self.pid = os.getpid()
         self.tmp.pid = self.pid
+        scoreboard.own = self.tmp
+        lifeline.hold(self.lifeline, self.log)
         if self.cfg.reload:
             # First, as its package may be out of reach for the user that the worker becomes.
             self.init_reloader()
@@ -201,10 +234,13 @@ class Worker:
         signal.signal(signal.SIGWINCH, self.handle_winch)
         # Meant for the arbiter, yet sent to the whole group by a closing terminal or by a pkill.
         # A handler and not SIG_IGN, which the programs that the application starts would inherit.
-        signal.signal(signal.SIGHUP, self.handle_unused)
-        signal.signal(signal.SIGUSR2, self.handle_unused)
-        # Requests in progress go on: these two must not fail a system call of the application.
+        signal.signal(signal.SIGHUP, self.handle_hangup)
+        signal.signal(signal.SIGUSR2, self.handle_usr2)
+        hang.install_dump(self.log)
+        # Requests in progress go on: these must not fail a system call of the application.
         signal.siginterrupt(signal.SIGTERM, False)
+        signal.siginterrupt(signal.SIGHUP, False)
+        signal.siginterrupt(signal.SIGUSR2, False)
         signal.siginterrupt(signal.SIGUSR1, False)
 
     def init_reloader(self) -> None:
@@ -250,23 +286,62 @@ class Worker:
         self._interrupt()
         sys.exit(0)
 
-    def handle_abort(self, _sig: int, _frame: FrameType | None) -> None:
+    def handle_abort(self, _sig: int, frame: FrameType | None) -> None:
         """SIGABRT: the arbiter has waited for a sign of life longer than `timeout`."""
         self.alive = False
         self.aborted = True
+        self.log.critical("%s", hang.report(self, frame))
         self.cfg.worker_abort(self)
         sys.exit(1)
 
     def handle_usr1(self, _sig: int, _frame: FrameType | None) -> None:
         """SIGUSR1: reopen the log files."""
         self.log.reopen_files()
+        hang.install_dump(self.log)
 
     def handle_winch(self, _sig: int, _frame: FrameType | None) -> None:
         """SIGWINCH: a terminal was resized; of no concern to a worker."""
         self.log.debug("worker: SIGWINCH ignored.")
 
-    def handle_unused(self, _sig: int, _frame: FrameType | None) -> None:
-        """SIGHUP, SIGUSR2: the arbiter's business; a worker goes on."""
+    def handle_hangup(self, _sig: int, _frame: FrameType | None) -> None:
+        """SIGHUP: the arbiter's business, unless the kernel sends it because the arbiter is gone.
+
+        Then the listeners are let go also in the middle of a request, so that a new server can
+        bind while this worker finishes.
+        """
+        if self.alive and os.getppid() != self.ppid and not self.is_parent_alive():
+            self.alive = False
+            if self.release_listeners is not None and self.tmp.busy_since:
+                self.release_listeners()
+
+    def handle_usr2(self, _sig: int, _frame: FrameType | None) -> None:
+        """SIGUSR2: the arbiter wants this worker to become the template of its generation.
+
+        From anyone else it is of no concern.
+        """
+        self.template_wanted = self.become_template is not None
+
+    def fork_template(self, release: Callable[[], None]) -> None:
+        """Fork a copy that becomes the template; in the copy, `release` lets the clients go.
+
+        By way of a middleman, so that the copy is the arbiter's child.
+        """
+        self.template_wanted = False
+        assert self.become_template is not None
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+            return
+        try:
+            if os.fork():
+                os._exit(0)
+        except OSError:
+            os._exit(1)
+        signal.set_wakeup_fd(-1)
+        for fd in self.PIPE:
+            os.close(fd)
+        release()
+        self.become_template()
 
     def handle_source_change(self, filename: str) -> None:
         """Make way for a worker with the new code; runs in the reloader's thread.

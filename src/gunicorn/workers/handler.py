@@ -87,10 +87,10 @@ class RequestHandler:
         return response
 
     def retire(self) -> None:
-        """Enough requests: this one is the last."""
-        if self.worker.alive:
+        """Enough requests: a successor is wished for, and those that come meanwhile are served."""
+        if self.worker.alive and not self.worker.tmp.spent:
             self.log.info("Autorestarting worker after current request.")
-            self.worker.alive = False
+            self.worker.ask_for_successor()
 
     def finish(
         self,
@@ -169,7 +169,11 @@ class RequestHandler:
             self.close(result, request)
             self.complete(request, response, started)
 
-        return response.send_file(file, done)
+        if not response.send_file(file, done):
+            return False
+        # The application is done; how long the client takes is not its time.
+        self.cells[BUSY_SINCE] = 0.0
+        return True
 
     def complete(self, request: Request, response: Response, started: float) -> None:
         """Log and count a request that is over."""

@@ -26,6 +26,7 @@ from gunicorn.http.policy import Policy
 from gunicorn.scoreboard import ACCEPTING, CONNECTIONS
 from gunicorn.workers.base import Worker
 from gunicorn.workers.connection import READING, ConnectionLife
+from gunicorn.workers.farewell import Farewell
 from gunicorn.workers.handler import RequestHandler, errors_streams
 from gunicorn.workers.implementation import choose
 from gunicorn.workers.policy import http_policy
@@ -149,6 +150,7 @@ class EventLoop:
         self.channels: dict[int, Channel] = {}
         self.connections: dict[int, ConnectionLife] = {}
         self.listeners = [ListenerChannel(self, sock) for sock in worker.sockets]
+        self.farewell = Farewell(self)
         self.accepting = False
         self.resume_at = 0.0
         self.exhausted = Complaint(worker.log.error)
@@ -208,6 +210,8 @@ class EventLoop:
             self.start_accepting()
         if self.worker.alive and not self.worker.is_parent_alive():
             self.worker.alive = False
+        if self.worker.template_wanted:
+            self.worker.fork_template(self.leave)
 
     def expire(self, connection: ConnectionLife) -> None:
         """The time of `connection` is up."""
@@ -221,7 +225,7 @@ class EventLoop:
 
     def drain(self) -> None:
         """Stop accepting; finish requests that have begun, within `graceful_timeout`."""
-        self.stop_accepting()
+        self.farewell.release()
         deadline = monotonic() + self.graceful_timeout
         first = monotonic() + FIRST_REQUEST_GRACE
         following = self.next_tick = monotonic() + NEXT_REQUEST_GRACE
@@ -232,10 +236,26 @@ class EventLoop:
                 grace = following if connection.used else first
                 connection.deadline = min(connection.deadline, grace)
                 connection.on_event(READ)
+        self.farewell.serve_queued()
         while self.connections and monotonic() < deadline:
             self.step()
         for connection in list(self.connections.values()):
             connection.close()
+
+    def in_progress(self) -> list[tuple[Any, Any]]:
+        """The requests that the application works on, each with the address of its client."""
+        return [
+            (each.request, each.peer)
+            for each in list(self.connections.values())
+            if each.request is not None and each.state == READING
+        ]
+
+    def leave(self) -> None:
+        """In a forked copy: let go of the clients, who are the original's to serve."""
+        for connection in self.connections.values():
+            connection.sock.close()
+        self.connections.clear()
+        self.poller.close()
 
     # Accepting
 

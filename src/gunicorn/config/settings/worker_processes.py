@@ -5,6 +5,7 @@ from __future__ import annotations
 from gunicorn.config import validators
 from gunicorn.config.declaration import Declaration, Section
 from gunicorn.config.settings.asgi import SETTINGS as ASGI
+from gunicorn.config.settings.reliability import SETTINGS as RELIABILITY
 
 SECTION = Section(
     "Worker Processes",
@@ -127,6 +128,7 @@ SECTION = Section(
             connections, choose more than its own time-out.
             """,
         ),
+        *RELIABILITY,
         *ASGI,
         Declaration(
             name="http_parser",
