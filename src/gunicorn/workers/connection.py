@@ -45,7 +45,10 @@ RESET = struct.pack("ii", 1, 0)
 READING, SENDING, LINGERING, CLOSED = range(4)
 
 RECEIVE_SIZE = 64 * 1024
-"""Bytes asked of the kernel at once."""
+"""Bytes asked of the kernel at once where a head is expected."""
+
+BODY_RECEIVE_SIZE = 128 * 1024
+"""Bytes asked for in the middle of a request; buffers beyond this size cost more than calls."""
 
 
 IN_SUBCLASSES: tuple[str, ...] = tuple("")
@@ -122,7 +125,7 @@ class ConnectionLife:
 
     def read(self) -> None:
         try:
-            data = self.recv(RECEIVE_SIZE)
+            data = self.recv(RECEIVE_SIZE if self.calm else BODY_RECEIVE_SIZE)
         except BlockingIOError:
             self.wait_for_data()
         except OSError as error:
