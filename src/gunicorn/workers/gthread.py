@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from types import FrameType
+from typing import Any, ClassVar
 
+from gunicorn.workers.balance import Siblings, renewed
 from gunicorn.workers.base import Worker
 from gunicorn.workers.threads import ThreadLoop
 
@@ -16,9 +19,25 @@ class ThreadWorker(Worker):
     The main thread is left to signals and to the loop, so a hanging application stops neither.
     """
 
+    siblings: ClassVar[Siblings | None] = None
+    """The queue that workers pass connections on by; made before they are forked."""
+
+    loop: ThreadLoop | None = None
+
+    @classmethod
+    def setup(cls) -> None:
+        cls.siblings = renewed(cls.siblings)
+
     def run(self) -> None:
         """Serve until `alive` is False."""
-        ThreadLoop(self, self.cfg.threads).run()
+        self.loop = ThreadLoop(
+            self, self.cfg.threads, self.siblings if self.cfg.workers > 1 else None
+        )
+        self.loop.run()
+
+    def requests_in_progress(self) -> Iterable[tuple[Any, Any]]:
+        """The requests that the application works on, each with its client's address."""
+        return self.loop.in_progress() if self.loop is not None else ()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: finish the requests in progress, then stop."""

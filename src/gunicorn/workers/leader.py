@@ -110,7 +110,7 @@ class LeaderLoop(EventLoop):
         self.begin()
         for seat in self.seats:
             self.start_thread(self.work, seat)
-        self.watch_over()
+        self.watch_over(self.guard)
         self.end()
 
     def begin(self) -> None:
@@ -330,9 +330,9 @@ class LeaderLoop(EventLoop):
 
     # The guard
 
-    def watch_over(self) -> None:
+    def watch_over(self, seat: Seat) -> None:
         """See to it that somebody leads who is not in the application."""
-        seat = self.own.seat = self.guard
+        self.own.seat = seat
         self.lock.acquire()
         quiet = 0
         while not self.over:

@@ -7,31 +7,27 @@ then retires: it accepts no more, finishes every other request, and leaves its p
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import socket
 from functools import partial
-from math import inf
-from time import monotonic
 from typing import Any
 
+from gunicorn.workers.balance import Siblings
+from gunicorn.workers.balanced import BalancedLoop
 from gunicorn.workers.base import Worker
 from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.crew import TAKEN
 from gunicorn.workers.failure import stack_of
-from gunicorn.workers.leader import LeaderLoop
-from gunicorn.workers.loop import FIRST_REQUEST_GRACE, NEXT_REQUEST_GRACE
 from gunicorn.workers.seat import Seat
 from gunicorn.workers.takeover import LentSocket, is_websocket
 
 
-class ThreadLoop(LeaderLoop):
+class ThreadLoop(BalancedLoop):
     """The connections of a gthread worker."""
 
-    def __init__(self, worker: Worker, threads: int) -> None:
+    def __init__(self, worker: Worker, threads: int, siblings: Siblings | None = None) -> None:
         self.taken: set[ConnectionLife] = set()
         """Connections whose socket the application has taken over."""
-        self.drain_until = inf
-        super().__init__(worker, threads)
+        super().__init__(worker, threads, siblings)
         self.request_timeout = float(worker.cfg.timeout)
 
     def tick(self, now: float) -> None:
@@ -93,30 +89,10 @@ class ThreadLoop(LeaderLoop):
         ]
 
     def begin_drain(self) -> None:
-        """Stop accepting, and have everything that is idle end soon."""
-        self.draining = True
-        self.farewell.release()
-        self.drain_until = monotonic() + self.graceful_timeout
-        first, following = monotonic() + FIRST_REQUEST_GRACE, monotonic() + NEXT_REQUEST_GRACE
-        self.timeouts = dataclasses.replace(self.timeouts, keepalive=NEXT_REQUEST_GRACE)
-        for connection in self.connections.values():
-            if connection.http.idle and connection.deadline < inf:
-                grace = following if connection.used else first
-                connection.deadline = min(connection.deadline, grace)
-        self.farewell.serve_queued()
+        super().begin_drain()
         for connection in self.taken:
             lent = connection.http.variables["gunicorn.socket"]
             lent.go_away(websocket=is_websocket(connection.request.variables))
 
-    def end_when_drained(self) -> None:
-        """The loop is over when nothing is left but what hangs."""
-        now = monotonic()
-        hanging = {id(seat.connection) for seat in self.stuck(now)}
-        if now < self.drain_until and any(
-            id(connection) not in hanging for connection in self.connections.values()
-        ):
-            return
-        self.over = True
-        self.guard.wake()
-        for seat in self.seats:
-            seat.wake()
+    def hanging(self, now: float) -> set[int]:
+        return {id(seat.connection) for seat in self.stuck(now)}

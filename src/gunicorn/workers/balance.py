@@ -1,0 +1,99 @@
+"""Kept connections that wait behind a slow request are passed to a sibling that is free.
+
+The workers of a generation share a pair of connected unix sockets that the arbiter made before it
+forked them. A worker whose threads are all in the application puts each connection that becomes
+readable into one end: the descriptor (SCM_RIGHTS), and what the worker knows of it. Workers that
+have a thread free wait for the other end beside their listeners. So while all are busy, such
+connections are in one queue for whoever is free first.
+
+Not a byte of the request has been read then, and a descriptor in the queue belongs to nobody: the
+connection survives the end of the worker that it comes from, and is served by those that are left
+or come after.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import os
+import socket
+from dataclasses import dataclass
+from typing import Any
+
+FACTS = (
+    "SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR", "REMOTE_PORT",
+    "PROXY_PROTOCOL", "PROXY_ADDR", "PROXY_PORT",
+)  # fmt: skip
+"""The meta-variables of a connection that its socket alone does not tell."""
+
+MESSAGE_SIZE = 4096
+DESCRIPTOR_SIZE = array.array("i").itemsize
+
+
+@dataclass(frozen=True)
+class Given:
+    """A connection that was passed on."""
+
+    sock: socket.socket
+    peer: Any
+    used: bool
+    """Whether a request has been answered on it."""
+    variables: dict[str, str]
+
+
+class Siblings:
+    """The queue of connections between the workers of a generation."""
+
+    def __init__(self) -> None:
+        # Packets keep their borders, and the room for them is the socket's buffer: some hundreds.
+        self.entrance, self.exit = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.entrance.setblocking(False)
+        self.exit.setblocking(False)
+
+    def close(self) -> None:
+        """Let go of this process's hold on the queue."""
+        self.entrance.close()
+        self.exit.close()
+
+    def give(self, sock: socket.socket, peer: Any, used: bool, variables: dict[str, Any]) -> bool:
+        """Put a connection into the queue; the caller closes its own copy. False: no room."""
+        facts = {name: variables[name] for name in FACTS if name in variables}
+        if isinstance(peer, bytes):
+            # What the kernel says of a client of a unix socket that has no name.
+            peer = ""
+        message = json.dumps([peer, used, facts]).encode()
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [sock.fileno()]))]
+        try:
+            self.entrance.sendmsg([message], rights)
+        except OSError:
+            # Full, or more descriptors on their way than the kernel allows this user.
+            return False
+        return True
+
+    def take(self) -> Given | None:
+        """Take the first connection of the queue; None when there is none.
+
+        Raises OSError when this process has no descriptor left; the connection stays then.
+        """
+        # Without room for a descriptor the kernel would drop it, so look for room first.
+        os.close(os.dup(self.exit.fileno()))
+        try:
+            message, rights, _, _ = self.exit.recvmsg(
+                MESSAGE_SIZE, socket.CMSG_SPACE(DESCRIPTOR_SIZE), socket.MSG_CMSG_CLOEXEC
+            )
+        except (BlockingIOError, ConnectionError):
+            return None
+        if not message or not rights:
+            return None
+        sock = socket.socket(fileno=int.from_bytes(rights[0][2][:DESCRIPTOR_SIZE], "little"))
+        sock.setblocking(False)
+        peer, used, variables = json.loads(message)
+        return Given(sock, tuple(peer) if isinstance(peer, list) else peer, used, variables)
+
+
+def renewed(before: Siblings | None) -> Siblings:
+    """A queue for the workers to come, in place of that of the workers there were."""
+    if before is not None:
+        # Those have it open themselves, and look into it before they end.
+        before.close()
+    return Siblings()
