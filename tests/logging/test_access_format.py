@@ -51,7 +51,7 @@ def by_dictionary(access_format: str, served: Served) -> str:
         ("M", "1234"),
         ("D", "1234567"),
         ("L", "1.234567"),
-        ("p", f"<{os.getpid()}>"),
+        pytest.param("p", f"<{os.getpid()}>", id="p"),
         ("{Host}i", "example.org"),
         ("{x-twice}i", "a, b"),
         ("{missing}i", "-"),

@@ -68,7 +68,8 @@ def test_passed_sockets_are_counted_from_three(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("pid", "count"), [("1", "2"), ("me", "2"), ("", ""), (str(os.getpid()), "many")]
+    ("pid", "count"),
+    [("1", "2"), ("me", "2"), ("", ""), pytest.param(str(os.getpid()), "many", id="many")],
 )
 def test_sockets_meant_for_others_are_left(
     monkeypatch: pytest.MonkeyPatch, pid: str, count: str
