@@ -25,9 +25,13 @@ def without_ssl_waits(operation: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(data: Any) -> Any:
         try:
-            return operation(data)
+            result = operation(data)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError from None
+        # The sockets of gevent say so when they would have to wait before anything is sent.
+        if result == 0:
+            raise BlockingIOError
+        return result
 
     return call
 
