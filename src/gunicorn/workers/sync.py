@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
+from gunicorn.workers.balance import Siblings, renewed
+from gunicorn.workers.balanced import BalancedSyncLoop
 from gunicorn.workers.base import Worker
 from gunicorn.workers.loop import EventLoop
 
@@ -14,10 +16,26 @@ class SyncWorker(Worker):
 
     can_become_template = True
 
+    siblings: ClassVar[Siblings | None] = None
+    """The queue that workers pass connections on by; made before they are forked."""
+
     loop: EventLoop | None = None
+
+    @classmethod
+    def setup(cls) -> None:
+        cls.siblings = renewed(cls.siblings)
 
     def run(self) -> None:
         """Serve until `alive` is False."""
+        if self.siblings is None or self.cfg.workers == 1 or not self.cfg.keepalive:
+            self.run_alone()
+            return
+        self.loop = loop = BalancedSyncLoop(self, self.siblings)
+        self.release_listeners = loop.release_listeners
+        loop.run()
+
+    def run_alone(self) -> None:
+        """Serve without siblings to share connections with."""
         self.loop = EventLoop(self)
         # One thread: whatever interrupts a request does not interrupt the loop at its own work.
         self.release_listeners = self.loop.farewell.release
