@@ -1,0 +1,167 @@
+"""Workers that hang, or never boot: they are replaced, and tell where it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Serve
+from tests.faults.load import APP
+from tests.servers import Server
+
+HANGS = """\
+import ctypes, os, threading, time
+
+def asleep():
+    time.sleep(60)
+
+def stuck_in_c():
+    library = ctypes.PyDLL(None)
+    mutex = ctypes.create_string_buffer(128)
+    library.pthread_mutex_lock(mutex)
+    library.pthread_mutex_lock(mutex)
+
+def drips():
+    while True:
+        time.sleep(0.1)
+        yield b"drop"
+
+def app(environ, start_response):
+    start_response("200 OK", [])
+    if environ["PATH_INFO"] == "/sleep":
+        threading.Thread(target=asleep, name="beside", daemon=True).start()
+        time.sleep(60)
+    if environ["PATH_INFO"] == "/c":
+        stuck_in_c()
+    if environ["PATH_INFO"] == "/drips":
+        return drips()
+    return [b"hello"]
+"""
+
+
+def ask(server: Server, path: str) -> bytes:
+    return server.raw(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+
+
+def test_the_log_says_where_a_worker_hangs(serve: Serve) -> None:
+    hook = "def worker_abort(worker):\n    print('aborting', worker.pid, flush=True)\n"
+    server = serve("-w", "1", "--timeout", "1", files={"app.py": HANGS, "gunicorn.conf.py": hook})
+    (pid,) = server.wait_workers(1)
+    ask(server, "/sleep?why=1")
+    log = server.log()
+    seconds = re.search(
+        rf"WORKER TIMEOUT \(pid:{pid}\): no sign of life for (\S+) s \(timeout is 1 s\)", log
+    )
+    assert seconds and 1 <= float(seconds[1]) < 5
+    server.wait_for(
+        rf"Worker \(pid:{pid}\) hangs: GET /sleep\?why=1 from 127\.0\.0\.1:\d+ \(for \d\.\d s\)"
+    )
+    assert re.search(r"Thread MainThread:\n(.*\n)+ .*app\.py\", line \d+, in app\n", log)
+    assert re.search(r"Thread beside:\n(.*\n)+ .*app\.py\", line \d+, in asleep\n", log)
+    assert f"aborting {pid}" in log
+    assert ask(server, "/").endswith(b"hello\r\n0\r\n\r\n") or b"hello" in ask(server, "/")
+
+
+@pytest.mark.parametrize("log_file", ["-", "error.log"])
+def test_also_when_it_cannot_run_python_any_more(
+    serve: Serve, tmp_path: Path, log_file: str
+) -> None:
+    server = serve(
+        "-w", "1", "--timeout", "1", "--error-logfile", log_file, files={"app.py": HANGS}
+    )
+    (pid,) = server.wait_workers(1)
+    began = time.monotonic()
+    ask(server, "/c")
+    assert time.monotonic() - began < 10
+    server.until(lambda: pid not in server.workers(), "the end of the worker")
+    log = server.log() if log_file == "-" else (tmp_path / log_file).read_text()
+    assert re.search(r'File ".*app\.py", line \d+ in stuck_in_c\n.* in app\n', log)
+
+
+def test_a_request_that_makes_progress_for_too_long(serve: Serve) -> None:
+    server = serve("-w", "1", "--request-timeout", "1.5", files={"app.py": HANGS})
+    (pid,) = server.wait_workers(1)
+    answer = ask(server, "/drips")
+    assert answer.count(b"drop") > 5
+    assert not answer.endswith(b"0\r\n\r\n"), "cut off, and seen to be"
+    server.wait_for(rf"WORKER TIMEOUT \(pid:{pid}\): a request for \S+ s \(request_timeout is 1.5")
+    server.wait_for(rf"Worker \(pid:{pid}\) hangs: GET /drips from 127\.0\.0\.1:\d+")
+    assert b"hello" in ask(server, "/")
+
+
+def test_a_worker_that_does_not_boot_in_time(serve: Serve, tmp_path: Path) -> None:
+    server = serve("-w", "2", "--boot-timeout", "1")
+    old = server.wait_workers(2)
+    server.get("/?x")
+    (tmp_path / "app.py").write_text("import time\ntime.sleep(30)\n")
+    server.send_signal(signal.SIGHUP)
+    server.wait_for(r"WORKER TIMEOUT \(pid:\d+\): not booted after \S+ s \(the limit is 1 s\)")
+    server.wait_for("Reload called off: worker .* The old generation goes on serving")
+    server.until(lambda: server.workers() == old, "the old workers alone")
+    assert server.get("/?x").text == "x"
+
+
+def test_a_template_that_does_not_load_in_time(serve: Serve, tmp_path: Path) -> None:
+    server = serve("-w", "1", "--preload", "--boot-timeout", "1")
+    old = server.wait_workers(2)
+    (tmp_path / "app.py").write_text("import time\ntime.sleep(30)\n")
+    server.send_signal(signal.SIGHUP)
+    server.wait_for(r"was not loaded after \S+ s \(boot_timeout is 1 s\)")
+    server.wait_for("Reload called off: the application cannot be preloaded")
+    assert 'app.py", line 2 in <module>' in server.log()
+    server.until(lambda: server.workers() == old, "the old processes alone")
+    assert server.get("/?x").text == "x"
+
+
+def test_a_worker_that_fails_right_after_its_boot_is_not_restarted_at_full_speed(
+    serve: Serve,
+) -> None:
+    source = (
+        "from gunicorn.workers.sync import SyncWorker\n"
+        "class Worker(SyncWorker):\n    def run(self):\n"
+        "        self.notify()\n        time.sleep(0.1)\n        raise RuntimeError('no')\n"
+    )
+    server = serve("-w", "1", "-k", "odd.Worker", files={"odd.py": "import time\n" + source})
+    server.wait_for(r"failed \S+ s after it had booted; next attempt in 0\.8 s")
+    server.wait_for("RuntimeError: no")
+    boots = server.log().count("Booting worker")
+    assert boots <= 5
+    assert server.process.poll() is None
+
+
+def test_a_boot_loop_leaves_the_others_alone(serve: Serve, tmp_path: Path) -> None:
+    server = serve("-w", "2")
+    workers = server.wait_workers(2)
+    server.get("/?x")
+    (tmp_path / "app.py").write_text("1 / 0\n")
+    os.kill(workers[0], signal.SIGKILL)
+    server.wait_for(r"failed to boot \(code 3\); next attempt in 0\.4 s")
+    server.wait_for("ZeroDivisionError")
+    for _ in range(20):
+        assert server.get("/?x").text == "x"
+    (tmp_path / "app.py").write_text(APP)
+    server.wait_workers(2)
+
+
+def test_a_worker_that_grows_fast_is_killed(serve: Serve) -> None:
+    source = (
+        "hoard = []\n"
+        "def app(environ, start_response):\n"
+        "    if environ['PATH_INFO'] == '/grow':\n"
+        "        hoard.append(b'x' * (200 << 20))\n"
+        "    start_response('200 OK', [])\n    return [b'hello']\n"
+    )
+    server = serve("-w", "1", "--worker-max-memory", "100MB", files={"app.py": source})
+    (pid,) = server.wait_workers(1)
+    server.get("/grow")
+    server.wait_for(
+        rf"Killing worker \(pid:{pid}\): it has 2\d\d\.\d MB of memory, more than 1\.5 times"
+        r" worker_max_memory \(100\.0 MB\)"
+    )
+    server.until(lambda: pid not in server.workers() and len(server.workers()) == 1)
+    assert server.get("/").text == "hello"

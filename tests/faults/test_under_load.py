@@ -1,0 +1,224 @@
+"""Faults on purpose, under load: nobody but the client of a killed worker may notice."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Serve
+from tests.faults.load import APP, Load
+from tests.servers import Server, alive, until
+
+SLOW_IMPORT = "import time\ntime.sleep(2)\n" + APP
+
+
+def reload(server: Server, count: int, words: str = "Reload done", timeout: float = 30) -> None:
+    server.send_signal(signal.SIGHUP)
+    server.wait_for(words, timeout, count=count)
+
+
+def assert_smooth(load: Load, slowest: float = 1.5) -> None:
+    """Nobody failed, and nobody waited for a boot: this holds on a noisy machine too."""
+    assert load.failures == []
+    assert load.extra(0.99) < 0.25
+    assert load.extra() < slowest
+
+
+def test_a_few_reloads(serve: Serve) -> None:
+    server = serve("-w", "2")
+    with Load(server) as load:
+        load.settle()
+        for count in range(1, 4):
+            reload(server, count)
+    load.report("3 reloads")
+    assert_smooth(load)
+    assert len(load.workers) >= 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+def test_twenty_reloads(serve: Serve, options: tuple[str, ...]) -> None:
+    server = serve("-w", "2", *options)
+    with Load(server) as load:
+        load.settle()
+        for count in range(1, 21):
+            reload(server, count)
+    load.report(f"20 reloads {options}")
+    assert_smooth(load)
+
+
+def test_a_reload_of_an_application_that_is_slow_to_import(serve: Serve, tmp_path: Path) -> None:
+    server = serve("-w", "2", "--reload-surge", "100%")
+    with Load(server) as load:
+        load.settle()
+        (tmp_path / "app.py").write_text(SLOW_IMPORT)
+        reload(server, 1)
+    load.report("a reload with 2 s of import")
+    assert_smooth(load)
+
+
+def test_reloads_that_are_called_off(serve: Serve, tmp_path: Path) -> None:
+    server = serve("-w", "2", files={"gunicorn.conf.py": "timeout = 20\n"})
+    first = server.wait_workers(2)
+    with Load(server) as load:
+        load.settle(0.5)
+        (tmp_path / "app.py").write_text("1 / 0\n")
+        reload(server, 1, "Reload called off")
+        (tmp_path / "app.py").write_text(APP)
+        (tmp_path / "gunicorn.conf.py").write_text("timeout = 'soon'\n")
+        reload(server, 2, "Reload called off")
+        load.go_on(0.5)
+        assert server.workers() == first
+        (tmp_path / "gunicorn.conf.py").write_text("timeout = 20\n")
+        reload(server, 1)
+    load.report("a broken application and a broken configuration")
+    assert_smooth(load)
+    assert "ZeroDivisionError" in server.log()
+    assert server.log().count("The old generation goes on serving") == 2
+
+
+def test_upgrades_of_the_binary(serve: Serve, tmp_path: Path) -> None:
+    server = serve("-w", "2", "--pid", "pid", files={"gunicorn.conf.py": ""})
+    with Load(server) as load:
+        load.settle(0.5)
+        (tmp_path / "gunicorn.conf.py").write_text("raise RuntimeError('not this one')\n")
+        server.send_signal(signal.SIGUSR2)
+        server.wait_for("The new master .* ended with code 1; this one goes on")
+        assert (tmp_path / "pid").read_text() == f"{server.pid}\n"
+        (tmp_path / "gunicorn.conf.py").write_text("")
+        server.send_signal(signal.SIGUSR2)
+        server.until((tmp_path / "pid.2").exists, "the new pidfile")
+        newer = int((tmp_path / "pid.2").read_text())
+        server.wait_workers(2, pid=newer)
+        load.go_on(0.5)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+        pidfile = tmp_path / "pid"
+        server.until(
+            lambda: pidfile.exists() and pidfile.read_text() == f"{newer}\n", "the pidfile"
+        )
+        load.go_on(0.5)
+    load.report("an upgrade that fails and one that succeeds")
+    assert_smooth(load)
+    os.kill(newer, signal.SIGTERM)
+    server.assert_nothing_left(timeout=20)
+
+
+def kill_workers(server: Server, load: Load, seconds: float) -> int:
+    kills, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        workers = server.workers()
+        if workers:
+            os.kill(random.choice(workers), signal.SIGKILL)
+            kills += 1
+        load.go_on(0.2)
+    return kills
+
+
+@pytest.mark.parametrize("seconds", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_workers_that_are_killed(serve: Serve, seconds: int) -> None:
+    server = serve("-w", "4")
+    server.wait_workers(4)
+    with Load(server) as load:
+        load.settle(0.5)
+        kills = kill_workers(server, load, seconds)
+        server.wait_workers(4)
+        load.go_on(0.5)
+    load.report(f"{kills} workers killed in {seconds} s")
+    # Each worker had at most the clients of this load at hand, and most of the time none.
+    assert len(load.failed_fresh) <= kills
+    assert load.answered > 100
+    assert server.process.poll() is None
+
+
+def test_storms_of_ttin_and_ttou(serve: Serve) -> None:
+    server = serve("-w", "2")
+    with Load(server) as load:
+        load.settle(0.5)
+        for _ in range(6):
+            for signum in (signal.SIGTTIN, signal.SIGTTOU):
+                for _ in range(4):
+                    server.send_signal(signum)
+                    time.sleep(0.01)
+        server.send_signal(signal.SIGTTIN)
+        server.wait_workers(len(server.workers()))
+        load.go_on(0.5)
+    load.report("TTIN and TTOU")
+    assert_smooth(load)
+    assert server.process.poll() is None
+
+
+def test_max_requests_with_eight_clients(serve: Serve) -> None:
+    server = serve("-w", "2", "--max-requests", "50")
+    with Load(server) as load:
+        load.settle(0.5)
+        load.go_on(4)
+    load.report("max_requests 50")
+    assert_smooth(load)
+    assert len(load.workers) > 4
+
+
+def test_workers_that_grow(serve: Serve) -> None:
+    leak = APP.replace("    body", "    hoard.append(bytearray(os.urandom(1) * 65536))\n    body")
+    server = serve("-w", "2", "--worker-max-memory", "80M", files={"app.py": "hoard = []\n" + leak})
+    with Load(server) as load:
+        load.settle(0.3)
+        server.wait_for(r"Replacing worker \(pid:\d+\): it has \d+\.\d MB of memory", 30, count=2)
+        load.go_on(1)
+    load.report("worker_max_memory")
+    killed = len(re.findall("Killing worker", server.log()))
+    assert len(load.failures) <= 8 * killed
+    assert len(load.workers) > 2
+
+
+def test_term_in_the_middle(serve: Serve) -> None:
+    server = serve("-w", "2")
+    with Load(server) as load:
+        load.settle(0.5)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+    load.report("TERM")
+    # Once nobody listens any more, clients are refused, which is the end and no failure.
+    assert [one for one in load.failures if "ConnectionRefused" not in one.error] == []
+
+
+def test_the_arbiter_is_killed(serve: Serve) -> None:
+    slow = APP.replace("    body", "    if 'slow' in environ['PATH_INFO']: time.sleep(4)\n    body")
+    server = serve("-w", "2", files={"app.py": "import time\n" + slow})
+    workers = server.wait_workers(2)
+    with server.connect() as busy:
+        busy.sendall(b"GET /slow?x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        time.sleep(0.3)
+        with Load(server, fresh=2, kept=2) as load:
+            load.settle(0.3)
+            server.process.kill()
+            server.wait()
+            # At once: one worker is in the middle of a request, and does not listen any more.
+            again = serve("-w", "1", bind=server.bind)
+            until(lambda: sum(map(alive, workers)) <= 1, "the end of the idle worker", 2)
+            server.address = again.address
+            load.go_on(0.5)
+        load.report("the arbiter killed")
+        assert busy.recv(65536).endswith(b"x"), "what was begun is finished"
+    until(lambda: not any(map(alive, workers)), "the end of the busy worker", 5)
+    odd = [one for one in load.failures if "ConnectionRefused" not in one.error]
+    assert odd == []
+
+
+def test_a_log_on_a_full_disk(serve: Serve, tmp_path: Path) -> None:
+    server = serve("-w", "2", "--access-logfile", "/dev/full", "--error-logfile", "/dev/full")
+    with Load(server) as load:
+        load.settle(0.5)
+        server.send_signal(signal.SIGUSR1)
+        first = set(load.workers)
+        server.send_signal(signal.SIGHUP)
+        server.until(lambda: len(load.workers - first) >= 2, "new workers that answer")
+    load.report("logs on /dev/full")
+    assert_smooth(load)
+    assert server.process.poll() is None
