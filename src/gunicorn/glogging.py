@@ -20,6 +20,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from gunicorn.config.classes import is_own
+from gunicorn.errors import ConfigError
 from gunicorn.logs import access as access_format
 from gunicorn.logs.access import SafeAtoms
 from gunicorn.logs.configure import configure
@@ -115,7 +117,13 @@ class Logger:
         wanted = self.cfg.access_log_format
         form = access_format.ISO_TIME if wanted == access_format.JSON else access_format.APACHE_TIME
         self._clock = access_format.Clock(form)
-        self._render = access_format.compile_format(wanted, self._clock)
+        try:
+            self._render = access_format.compile_format(wanted, self._clock)
+        except ConfigError:
+            if is_own(self.cfg.worker_class_str):
+                raise
+            # The class may write the access log itself, in a format language of its own.
+            self._render = None
 
     def _add_error_handler(self) -> None:
         """The handler of errorlog, unless a logging configuration gave the logger its own."""

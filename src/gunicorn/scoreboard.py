@@ -27,7 +27,7 @@ import time
 HEARTBEAT = 0
 """Monotonic time of the last sign of life; 0.0 before the first."""
 BOOTED = 1
-"""1.0 once the worker has loaded its application."""
+"""Monotonic time at which the worker had loaded its application; 0.0 before."""
 REQUESTS = 2
 """Requests answered since the worker started."""
 BUSY_SINCE = 3

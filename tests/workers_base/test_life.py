@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from gunicorn.config import Config
-from gunicorn.errors import ConfigError
 from gunicorn.workers.base import Worker
 from tests.workers_base.forked import App, LoopingWorker, WorkerProcess, until
 
@@ -168,11 +167,3 @@ def test_a_worker_class_must_say_how_it_runs() -> None:
     log: Any = None
     with pytest.raises(NotImplementedError, match=r"Worker must define run\(\)"):
         Worker(1, 1, [], App(list), 30, Config(), log).run()
-
-
-@pytest.mark.parametrize("name", ["gevent", "eventlet", "gthread"])
-def test_worker_classes_to_come_are_refused(name: str) -> None:
-    cfg = config(worker_class=name)
-    log: Any = None
-    with pytest.raises(ConfigError, match=f"{name}.*(pip install|not supported yet)"):
-        cfg.worker_class.check_config(cfg, log)

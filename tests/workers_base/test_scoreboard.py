@@ -18,7 +18,8 @@ def test_a_slot_says_what_was_stored() -> None:
     slot.pid, slot.generation = 4711, 2
     assert (slot.booted, slot.requests, slot.busy_since, slot.connections) == (True, 12, 3.5, 4)
     assert (slot.pid, slot.generation) == (4711, 2)
-    assert list(slot.cells[1:7]) == [1.0, 12.0, 3.5, 4.0, 4711.0, 2.0]
+    assert 0.0 < slot.booted_at <= time.monotonic()
+    assert list(slot.cells[2:7]) == [12.0, 3.5, 4.0, 4711.0, 2.0]
     slot.cells[scoreboard.CONNECTIONS] = 9.0
     assert slot.connections == 9
 

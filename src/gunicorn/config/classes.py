@@ -35,6 +35,12 @@ def worker_class(value: Any) -> Any:
     return load_class(dotted, "worker class", name)
 
 
+def is_own(worker_class_str: str) -> bool:
+    """Whether a worker class is one of this package, by the name that it was given."""
+    name = _without_own_egg(worker_class_str)
+    return name in WORKERS or name.startswith("gunicorn.")
+
+
 def logger_class(value: Any) -> Any:
     """The logger class of that name."""
     return value if isinstance(value, type) else load_class(value, "logger class", value)

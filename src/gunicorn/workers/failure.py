@@ -7,6 +7,7 @@ be watched, though no module came of it and `sys.modules` does not know it.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import sys
@@ -21,22 +22,46 @@ _OUR_FILES = os.path.dirname(os.path.abspath(gunicorn.__file__)) + os.sep
 
 
 class FailedApplication:
-    """A WSGI application that answers every request with 500 and the text of an error."""
+    """An application that answers every request with 500 and the text of an error.
+
+    It speaks WSGI and, for worker classes of others, both versions of ASGI.
+    """
 
     def __init__(self, text: str) -> None:
         self.body = f"The application cannot be loaded.\n\n{text}".encode(errors="replace")
 
-    def __call__(self, _environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-        """Answer as PEP 3333 has it."""
-        start_response(
-            "500 Internal Server Error",
-            [
-                ("Content-Type", "text/plain; charset=utf-8"),
-                ("Content-Length", str(len(self.body))),
-                ("Cache-Control", "no-store"),
-            ],
-        )
-        return [self.body]
+    def __call__(self, environ: dict[str, Any], *calls: Callable[..., Any]) -> Any:
+        """Answer as PEP 3333 has it when given `start_response`, otherwise as ASGI has it."""
+        if len(calls) == 1:
+            calls[0]("500 Internal Server Error", self.fields)
+            return [self.body]
+        if calls:
+            return self.answer(environ, *calls)
+        return functools.partial(self.answer, environ)
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The fields of the response."""
+        return [
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(self.body))),
+            ("Cache-Control", "no-store"),
+        ]
+
+    async def answer(
+        self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]
+    ) -> None:
+        """Answer an HTTP request, refuse a WebSocket, and be started and stopped (ASGI 3)."""
+        if scope["type"] == "lifespan":
+            for _ in ("startup", "shutdown"):
+                message = await receive()
+                await send({"type": f"{message['type']}.complete"})
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1011})
+        else:
+            fields = [(name.lower().encode(), value.encode()) for name, value in self.fields]
+            await send({"type": "http.response.start", "status": 500, "headers": fields})
+            await send({"type": "http.response.body", "body": self.body})
 
 
 def describe(error: BaseException) -> str:

@@ -151,10 +151,11 @@ class WorkerServer(HTTPServer):
         worker = self.worker
         worker.nr += 1
         worker.tmp.cells[REQUESTS] = worker.nr
-        if worker.nr >= worker.max_requests and worker.alive:
+        if worker.nr >= worker.max_requests and worker.alive and not worker.tmp.spent:
             worker.log.info("Autorestarting worker after current request.")
-            worker.alive = False
-            self.stopping.set()
+            worker.ask_for_successor()
+            if not worker.alive:
+                self.stopping.set()
         if self.logs_access and exchange.request is not None:
             log_access(worker.log.access, exchange, exchange.request)
 
