@@ -33,6 +33,8 @@ Address = tuple[str, int] | str | int
 
 TRIES = 5
 """How often an address that is in use is tried before giving up."""
+MOST_LISTENERS = 48
+"""The most listeners that `reuse_port` makes, all addresses together."""
 RETRY_DELAY = 1.0
 """Seconds between two tries."""
 
@@ -123,6 +125,8 @@ def create_listeners(
     of them is among the inherited, which tells a predecessor with this configuration from a
     service manager that chose the addresses itself.
 
+    With `reuse_port` a TCP address gets as many listeners as there are workers.
+
     An address in use is tried `tries` times, `RETRY_DELAY` seconds apart; then HaltServer with
     exit status 1. Raises ConfigError for everything that waiting does not mend. Either way nothing
     that was bound here stays behind.
@@ -137,6 +141,8 @@ def create_listeners(
     try:
         for address in missing:
             bound.append(_open(address, cfg, log, tries))
+        for first in [*bound] if cfg.reuse_port else ():
+            bound += _more_like(first, cfg)
     except BaseException:
         close_listeners(bound, unlink=True)
         raise
@@ -225,6 +231,31 @@ def _ready(listener: Listener, address: Address, cfg: Config) -> Listener:
         # response goes out in few writes, so there is nothing for Nagle's algorithm to gather.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
+
+
+def _more_like(first: Listener, cfg: Config) -> list[Listener]:
+    """Bind as many listeners to the address of `first` as make one for each worker with it.
+
+    The kernel spreads connections over them. Every worker holds them all, so that what waits at
+    one is not lost, and does not wait, when a worker is busy or ends.
+    """
+    if not isinstance(first.cfg_addr, tuple):
+        return []
+    count = min(cfg.workers, MOST_LISTENERS // len(cfg.address)) - 1
+    listeners: list[Listener] = []
+    try:
+        for _ in range(count):
+            listener = type(first)(first.family, socket.SOCK_STREAM)
+            listeners.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _share_port(listener)
+            listener.bind(first.getsockname())
+            listener.listen(cfg.backlog)
+            _ready(listener, first.cfg_addr, cfg)
+    except BaseException:
+        close_listeners(listeners)
+        raise
+    return listeners
 
 
 def _share_port(listener: Listener) -> None:

@@ -74,6 +74,17 @@ def test_ports_are_shared_with_reuse_port(create: Opener) -> None:
     assert first.getsockname() == second.getsockname()
 
 
+def test_reuse_port_makes_a_listener_for_each_worker(create: Opener, tmp_path: Path) -> None:
+    listeners = create("127.0.0.1:0", f"unix:{tmp_path}/s", reuse_port=True, workers=3)
+    assert len({str(each) for each in listeners}) == 2
+    assert len(listeners) == 4
+    many = create("127.0.0.1:0", reuse_port=True, workers=100)
+    assert len(many) == sock.MOST_LISTENERS
+    for each in many:
+        with socket.create_connection(each.getsockname(), timeout=10):
+            pass
+
+
 def test_reuse_port_where_there_is_none(create: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(socket, "SO_REUSEPORT")
     with pytest.raises(ConfigError, match="reuse_port: this platform has no SO_REUSEPORT"):

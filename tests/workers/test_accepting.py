@@ -29,10 +29,14 @@ CLIENTS = 64
 Arrival = Callable[[Server, contextlib.ExitStack], Iterator[str]]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=["shared", "reuse_port"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("spread")
-    args = ("--workers", "4", "--keep-alive", "30")
+    args = ["--workers", "4", "--keep-alive", "30"]
+    if request.param == "reuse_port":
+        args.append("--reuse-port")
     with Server("app:app", *args, cwd=folder, files={"app.py": PID}) as started:
         started.wait_workers(4)
         # Until each has answered, some may still be booting.

@@ -73,7 +73,8 @@ class Listeners:
         self.sockets = []
 
     def __str__(self) -> str:
-        return ",".join(str(one) for one in self.sockets)
+        # Several share an address with reuse_port.
+        return ",".join(dict.fromkeys(str(one) for one in self.sockets))
 
 
 class _Binding:

@@ -59,9 +59,10 @@ SETTINGS = (
         validator=validators.boolean,
         default=False,
         help="""
-        Set SO_REUSEPORT on the listening sockets.
+        Listen on TCP addresses with SO_REUSEPORT, with as many sockets as there are workers.
 
-        Several servers can then listen on one address.
+        Several servers can then listen on one address. The kernel spreads new connections over
+        the sockets; each worker accepts from all of them, so none waits for a worker that is busy.
         """,
     ),
     Declaration(
