@@ -46,6 +46,9 @@ class EventletSpot(Spot):
         listener = hub.add(kind, self.fd, self.become_ready, current.throw, self.become_closed)
         try:
             ready: bool = hub.switch()
+        except hubs.IOClosed:
+            # Closed by another green thread; what it was says why.
+            return False
         finally:
             self.switch = None
             hub.remove(listener)

@@ -115,7 +115,12 @@ class GeventWorker(GreenWorker):
     @classmethod
     def patch(cls) -> None:
         """Patch the standard library, all of it."""
-        monkey.patch_all()
+        if monkey.is_module_patched("socket"):
+            # By `setup_preload`, or by the application that was preloaded.
+            monkey.patch_os()
+            monkey.patch_signal()
+        else:
+            monkey.patch_all()
 
     @classmethod
     def setup_preload(cls) -> None:

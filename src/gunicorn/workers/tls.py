@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import socket
+import os
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -75,8 +75,9 @@ class TLSConnection(Connection):
     def refuse_handshake(self, error: OSError) -> None:
         """Close; a client that speaks plain HTTP is told so in its own language."""
         if getattr(error, "reason", None) == "HTTP_REQUEST":
-            self.send_bytes = partial(socket.socket.send, self.sock)
-            self.recv = partial(socket.socket.recv, self.sock)
+            # Below TLS, and below whatever class the socket is of.
+            self.send_bytes = partial(os.write, self.fd)
+            self.recv = partial(os.read, self.fd)
             self.shaken = True
             if self.try_to_send(PLAIN_HTTP_ANSWER):
                 self.linger()
