@@ -56,6 +56,7 @@ cdef class HeadParser:
     cdef dict first_slots
     cdef int known
     cdef unsigned int serial
+    cdef unsigned int seed
     cdef object python
     cdef set hosts
     cdef dict schemes
@@ -70,6 +71,9 @@ cdef class HeadParser:
     )
     cdef str value_of(self, const Span *span)
     cdef int find_name(self, const unsigned char *start, Py_ssize_t size, unsigned int hashed)
+    cdef int learn_name(
+        self, int slot, const unsigned char *start, Py_ssize_t size, unsigned int hashed
+    )
 
 
 cdef class Fields:

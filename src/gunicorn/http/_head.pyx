@@ -9,6 +9,7 @@ rare, permitted or forbidden has one implementation, and so has every error.
 What is remembered (names, hosts) is bounded, because clients choose it.
 """
 
+import os
 import sys
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -30,6 +31,7 @@ cdef extern from "Python.h":
 cdef enum:
     MAX_NAMES = 1024
     MAX_FIELDS = 128        # heads with more of them take the other road
+    MAX_TRIES = 32          # slots that are looked at for a name
     MAX_MEMO = 256          # bytes of a value that is worth remembering
 
 cdef enum Kind:
@@ -128,6 +130,8 @@ cdef class HeadParser:
         self.variables = [None] * NAME_SLOTS
         self.values = [""] * NAME_SLOTS
         self.first_slots = {}
+        # Clients choose the names, and must not know which of them meet in one slot.
+        self.seed = int.from_bytes(os.urandom(4), "little")
 
     def __getattr__(self, name):
         return getattr(self.python, name)
@@ -203,6 +207,7 @@ cdef class HeadParser:
 
         # *( field-name ":" OWS field-value OWS CRLF ) CRLF
         self.serial += 1
+        cdef unsigned int serial = self.serial
         while True:
             if end - at < 2:
                 return None
@@ -213,7 +218,7 @@ cdef class HeadParser:
             if count == self.max_fields:
                 return None
             mark = at
-            hashed = 2166136261
+            hashed = self.seed
             while at < end and CLASSES[at[0]] & TOKEN:
                 hashed = (hashed ^ at[0]) * 16777619
                 at += 1
@@ -221,9 +226,9 @@ cdef class HeadParser:
             if at >= end or at[0] != 58 or size == 0 or size > MAX_NAME_SIZE:
                 return None
             slot = self.find_name(mark, size, hashed)
-            if slot < 0 or self.names[self.names[slot].first].seen_in == self.serial:
+            if slot < 0 or self.names[self.names[slot].first].seen_in == serial:
                 return None
-            self.names[self.names[slot].first].seen_in = self.serial
+            self.names[self.names[slot].first].seen_in = serial
             at += 1
             while at < end and (at[0] == 32 or at[0] == 9):
                 at += 1
@@ -352,22 +357,43 @@ cdef class HeadParser:
     cdef int find_name(self, const unsigned char *start, Py_ssize_t size, unsigned int hashed):
         """The slot of a field name, which is learnt if there is room; -1 for a rare one."""
         cdef int slot = hashed & (NAME_SLOTS - 1)
+        cdef int tries = 0
         cdef Name *name = &self.names[slot]
         while name.size:
             if name.hash == hashed and name.size == size and not memcmp(name.data, start, size):
                 return slot
+            tries += 1
+            if tries == MAX_TRIES:
+                return -1
             slot = (slot + 1) & (NAME_SLOTS - 1)
             name = &self.names[slot]
         if self.known == MAX_NAMES or memchr(start, 95, size) != NULL:
             return -1
-        self.known += 1
-        name.hash = hashed
-        name.size = <int>size
-        memcpy(name.data, start, size)
+        return self.learn_name(slot, start, size, hashed)
+
+    cdef int learn_name(
+        self, int slot, const unsigned char *start, Py_ssize_t size, unsigned int hashed
+    ):
+        """Keep a field name in the free `slot`, which is returned; -1 when that must not be."""
+        cdef Name *name = &self.names[slot]
+        cdef unsigned int serial = self.serial
         variable = sys.intern(careful.meta_variable(text(start, size)))
-        self.variables[slot] = variable
-        name.kind = SCHEME if variable in self.schemes else KINDS.get(variable, PLAIN)
+        if self.serial != serial:
+            # Python ran just now, and with it whatever it found due, which read another head.
+            return -1
+        kind = KINDS.get(variable, PLAIN)
+        if variable in self.schemes:
+            if kind != PLAIN:
+                return -1
+            kind = SCHEME
         name.first = self.first_slots.setdefault(variable, slot)
+        name.kind = kind
+        self.variables[slot] = variable
+        memcpy(name.data, start, size)
+        name.hash = hashed
+        # From here on the slot is taken.
+        name.size = <int>size
+        self.known += 1
         return slot
 
 
@@ -411,7 +437,6 @@ cdef enum:
     ROOM = 8192             # bytes of fields; a response with more of them takes the other road
 
 
-
 cdef class Fields:
     """The same as `gunicorn.http.response.Fields`, its block already in bytes."""
 
@@ -449,6 +474,7 @@ cdef class ResponseRenderer:
         cdef char *out = block
         cdef const char *text
         cdef Py_ssize_t size, index
+        cdef bytes start
         cdef PyObject *found
         cdef PyObject *kind_found
         cdef long kind
@@ -458,6 +484,10 @@ cdef class ResponseRenderer:
             return None
         found = PyDict_GetItem(self.starts, status)
         if found == NULL:
+            return None
+        # Held from here on: the status lines are forgotten when a second is over.
+        start = <bytes>found
+        if PyBytes_AS_STRING(start)[9] == 49:
             return None
         for field in <list>fields:
             if type(field) is not tuple or len(<tuple>field) != 2:
@@ -495,7 +525,7 @@ cdef class ResponseRenderer:
             out[1] = 10
             out += 2
         cdef Fields known = Fields.__new__(Fields)
-        known.start = <bytes>found
+        known.start = start
         known.block = PyBytes_FromStringAndSize(block, out - block)
         known.size = length
         if length >= 0:

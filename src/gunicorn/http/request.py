@@ -13,7 +13,7 @@ from typing import Any
 from gunicorn.http.body import Body
 
 FIELD_LINE = re.compile(r"([^:]*):[ \t]*(.*)\r\n")
-"""A field line that has been recognised already, without blanks behind its value."""
+"""A field line that has been recognised already; blanks may follow its value."""
 
 
 class Request:
@@ -77,7 +77,8 @@ class Request:
         """The accepted fields in the order of arrival, as (UPPER-CASE NAME, value)."""
         if self.head_fields is None:
             self.head_fields = [
-                (name.upper(), value) for name, value in FIELD_LINE.findall(self.field_block)
+                (name.upper(), value.rstrip(" \t"))
+                for name, value in FIELD_LINE.findall(self.field_block)
             ]
         return self.head_fields
 

@@ -11,6 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.dict cimport PyDict_Copy
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
+from libc.math cimport HUGE_VAL
 from libc.string cimport memcpy, strerror
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
@@ -183,30 +184,33 @@ cdef class Exchange:
             return 0
         cdef Steady steady = self.steady
         cdef ssize_t size = recv(self.fd, steady.received, RECEIVE_SIZE, 0)
+        cdef int error = errno
         if size > 0:
-            if steady.hooked or not self.exchange(steady, size):
-                self.take(PyBytes_FromStringAndSize(steady.received, size))
+            # The buffer is everybody's: whatever runs from here on may receive into it.
+            data = PyBytes_FromStringAndSize(steady.received, size)
+            if steady.hooked or not self.exchange(steady, data):
+                self.take(data)
         elif size == 0:
             self.take(b"")
-        elif errno == EAGAIN or errno == EINTR:
+        elif error == EAGAIN or error == EINTR:
             self.wait_for_data()
         else:
-            self.fail(OSError(errno, strerror(errno).decode()))
+            self.fail(OSError(error, strerror(error).decode()))
         return 0
 
-    cdef bint exchange(self, Steady steady, ssize_t size) except -1:
-        """Serve the request in the buffer; False when it is not a conventional one."""
+    cdef bint exchange(self, Steady steady, bytes data) except -1:
+        """Serve the request in `data`; False when it is not a conventional one."""
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(data)
         cdef dict variables = PyDict_Copy(self.variables)
         cdef Request request = steady.parser.recognise(
-            <const unsigned char *>steady.received, size, variables, self.trusted
+            <const unsigned char *>PyBytes_AS_STRING(data), size, variables, self.trusted
         )
         if request is None:
             return False
+        request.data = data
         if request.head_end != size or request.content_length:
-            request.data = PyBytes_FromStringAndSize(steady.received, size)
-            self.begin(request, request.data)
+            self.begin(request, data)
             return True
-        request.data = PyBytes_FromStringAndSize(steady.received, size)
         request.peer_addr = self.peer
         if not variables["SERVER_PORT"]:
             name_server_by_host(variables)
@@ -241,6 +245,8 @@ cdef class Exchange:
                     steady.access(response, request, variables, monotonic() - started)
                 steady.cells[ANSWERED] = number
                 steady.cells[BUSY] = 0.0
+        # The deadline is of the time before the application ran, and a tick would act on it.
+        self.deadline = HUGE_VAL
         cdef double now = steady.refresh_clock()
         if self.state == READING and response.keep_alive and not self.queued:
             self.request = None
@@ -278,16 +284,22 @@ cdef class Exchange:
         try:
             iterator = iter(result)
             block = next(iterator, b"")
-            if type(block) is not bytes or not self.fits(fields, <bytes>block, response):
+            if (
+                type(block) is not bytes
+                or response.fields is not fields  # it began anew with its first block
+                or not self.fits(fields, <bytes>block, response)
+            ):
                 blocks = chain((block,), iterator)
             else:
                 self.send_short(steady, request, response, <bytes>block)
                 for block in iterator:
                     response.write(block)
-                steady.handler.close(result, request)
-                return SENT
+                blocks = None
         except BaseException as error:
             blocks = failing(error)
+        if blocks is None:
+            steady.handler.close(result, request)
+            return SENT
         steady.handler.finish(result, request, response, started, blocks)
         return FINISHED
 
@@ -296,6 +308,7 @@ cdef class Exchange:
         cdef Py_ssize_t size = PyBytes_GET_SIZE(body)
         return (
             size > 0
+            and self.calm
             and (fields.size < 0 or fields.size == size)
             and fields.dropped is None
             and not response.headers_sent
@@ -324,8 +337,10 @@ cdef class Exchange:
         response.remaining = 0
         size += head_size
         cdef ssize_t sent = send(self.fd, steady.sending, size, MSG_NOSIGNAL)
+        cdef int error = errno
         if sent != size:
-            self.send_rest(PyBytes_FromStringAndSize(steady.sending, size), sent, errno)
+            data = PyBytes_FromStringAndSize(steady.sending, size)
+            self.send_rest(data, sent, error)
             self.queued = True
         return 0
 

@@ -10,6 +10,7 @@ road at the first sign of it and goes on in `gunicorn.workers.connection`, with 
 from __future__ import annotations
 
 import socket
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,8 @@ class SteadyConnection(Connection):
         cells[REQUESTS] = number
         cells[BUSY_SINCE] = 0.0
         steady.loop.now = now = monotonic()
+        # The deadline is of the time before the application ran, and a tick would act on it.
+        self.deadline = inf
         if now >= steady.next_tick:
             steady.loop.refresh_clock()
         if self.state != READING or not response.keep_alive or self.outbox.queue:
@@ -164,7 +167,7 @@ class SteadyConnection(Connection):
         if type(result) is not list or len(result) != 1 or fields is None or fields.dropped:
             return False
         body = result[0]
-        if type(body) is not bytes or response.headers_sent:
+        if type(body) is not bytes or response.headers_sent or not self.calm:
             return False
         size = len(body)
         if not 0 < size <= JOIN_BELOW or fields.length not in (None, size):
