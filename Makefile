@@ -3,13 +3,18 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
+SECONDS := 60
+SANITIZED := tests/http/test_twins.py tests/integration/test_exchanges.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test test-python lint fuzz asan bench docs clean
 
 help:
 	@echo "make demo    serve examples/demo on http://127.0.0.1:8000/ with two workers"
 	@echo "make test    run every test"
+	@echo "make test-python  run the tests of the hot path without the compiled modules"
+	@echo "make fuzz    run the fuzz targets, each for SECONDS=60"
+	@echo "make asan    run the compiled modules under AddressSanitizer"
 	@echo "make lint    check style, types and the direction of imports"
 	@echo "make bench   measure this server beside its peers; BENCH=--quick for a first look"
 	@echo "make docs    write docs/settings.md anew from the settings' declarations"
@@ -21,11 +26,33 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-for-tests
 	$(BIN)/pytest
 
+test-python: $(VENV)/.installed-for-tests
+	GUNICORN_PURE_PYTHON=1 $(BIN)/pytest tests/http tests/wsgi tests/integration
+
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Atheris has wheels for CPython 3.11 to 3.13 on Linux.
+fuzz: fuzz/.venv/.installed
+	mkdir -p fuzz/.corpus fuzz/.found
+	fuzz/.venv/bin/python -m fuzz.seeds fuzz/.corpus
+	for target in heads chunks; do \
+		nice -n 19 fuzz/.venv/bin/python -m fuzz.$$target -max_total_time=$(SECONDS) \
+			-max_len=4096 -timeout=10 -dict=fuzz/http.dict \
+			-artifact_prefix=fuzz/.found/$$target- fuzz/.corpus/$$target || exit 1; \
+	done
+
+# The modules are built apart, in build/asan, and found there before those of the environment.
+asan: fuzz/.venv/.installed
+	rm -rf build/asan
+	CFLAGS="-fsanitize=address -fno-omit-frame-pointer -g" LDFLAGS="-fsanitize=address" \
+		fuzz/.venv/bin/python setup.py --quiet build --build-base build/asan --build-lib build/asan/lib
+	PYTHONPATH=$(CURDIR)/build/asan/lib LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
+		PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+		fuzz/.venv/bin/python -m pytest $(SANITIZED)
 
 bench:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12 ...")'
@@ -37,6 +64,7 @@ docs: $(VENV)/.installed
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf fuzz/.venv fuzz/.corpus fuzz/.found
 	rm -rf benchmarks/.venv benchmarks/.venv-pure benchmarks/.venv-gunicorn benchmarks/.build
 
 # The stamps are touched last, so that a build that was broken off starts again.
@@ -49,4 +77,11 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-for-tests: $(VENV)/.installed
 	$(PIP) install --editable '.[test,lint]'
+	touch $@
+
+fuzz/.venv/.installed: pyproject.toml
+	rm -rf fuzz/.venv
+	$(PYTHON) -m venv fuzz/.venv
+	fuzz/.venv/bin/python -m pip --disable-pip-version-check --quiet install \
+		'atheris>=2.3' 'setuptools>=77' 'Cython>=3.1' --editable '.[test]'
 	touch $@
