@@ -18,6 +18,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +79,7 @@ class ConnectionLife:
     interest: int
     """The readiness that the loop reports; 0 before it does."""
     calm: bool
-    """Whether the next byte will be the first of a request head."""
+    """Whether the next byte will be the first of a request head, and nothing is queued."""
     fresh: bool
     """Whether not a byte of the next request has been received."""
     used: bool
@@ -262,6 +263,8 @@ class ConnectionLife:
 
     def after(self, response: Response) -> Request | None:
         """The response has left: keep the connection or not."""
+        # The deadline is of the time before the application ran, and a tick would act on it.
+        self.deadline = inf
         now = self.loop.refresh_clock()
         self.request = None
         if response.keep_alive and not self.http.unread_body and self.state != CLOSED:
@@ -389,6 +392,7 @@ class ConnectionLife:
 
     def queue(self, data: bytes | memoryview) -> None:
         """Keep `data` for later, in memory or in a file."""
+        self.calm = False
         if self.is_behind:
             self.catch_up()
             if self.spool(data):
@@ -540,6 +544,7 @@ class ConnectionLife:
         if self.state == CLOSED:
             return
         self.state = CLOSED
+        self.calm = False
         self.loop.forget(self)
         # The environ leads back here, by way of `wsgi.early_hints`.
         self.request = self.http.request = None
