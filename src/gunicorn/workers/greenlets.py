@@ -16,7 +16,7 @@ import os
 import signal
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -38,11 +38,15 @@ from gunicorn.workers.loop import (
     WakeupChannel,
 )
 from gunicorn.workers.poller import READ
+from gunicorn.workers.shedding import expendable
 from gunicorn.workers.takeover import LentSocket, is_websocket
 from gunicorn.workers.tls import TLSConnection
 
 LAST_LOOK = 1.0
 """Seconds that requests get for their clean-up when they are ended by force."""
+
+YIELD = 0.01
+"""Seconds for which the main green thread lets the others go first."""
 
 
 class Timer(Protocol):
@@ -120,6 +124,16 @@ class Acceptor:
         self.running = False
 
 
+def has_input(connection: ConnectionLife) -> bool:
+    """Whether something has arrived that was not received yet."""
+    if not connection.plain:
+        return False
+    try:
+        return bool(connection.sock.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False
+
+
 class GreenLoop(EventLoop):
     """The connections of `worker`, a green thread each."""
 
@@ -189,6 +203,9 @@ class GreenLoop(EventLoop):
         """Stop accepting; finish requests that have begun, within `graceful_timeout`."""
         self.draining = True
         self.stop_accepting()
+        # Those that accept leave the listeners before these are closed.
+        self.main.wait_for(READ, YIELD)
+        self.farewell.release()
         now = self.refresh_clock()
         deadline = now + self.graceful_timeout
         self.next_tick = now + NEXT_REQUEST_GRACE
@@ -200,6 +217,7 @@ class GreenLoop(EventLoop):
             elif connection.http.idle:
                 grace = NEXT_REQUEST_GRACE if connection.used else FIRST_REQUEST_GRACE
                 connection.deadline = min(connection.deadline, now + grace)
+        self.farewell.serve_queued()
         while self.clients and monotonic() < deadline:
             self.step()
         self.hub.kill([client.thread for client in self.clients.values()], LAST_LOOK)
@@ -246,6 +264,16 @@ class GreenLoop(EventLoop):
         self.clients[connection.fd] = client
         self.cells[CONNECTIONS] = len(self.connections)
         client.thread = self.hub.spawn(self.live, client, at_once)
+
+    def make_room(self) -> bool:
+        """Close connections that are idle, or else very slow; False when there are none."""
+        before = len(self.connections)
+        for connection in expendable(self):
+            # One whose next request has come is about to be served, in its own green thread.
+            if not (connection.http.idle and has_input(connection)):
+                connection.give_up("too slow while others are waiting")
+                connection.close()
+        return len(self.connections) < before
 
     # The life of a connection
 
@@ -366,6 +394,8 @@ class GreenLoop(EventLoop):
 class GreenWorker(Worker):
     """A worker that serves on green threads; subclasses say on whose."""
 
+    loop: GreenLoop | None = None
+
     def init_process(self) -> None:
         """Make the standard library cooperative before anything of the user's is imported."""
         self.patch()
@@ -384,7 +414,12 @@ class GreenWorker(Worker):
 
     def run(self) -> None:
         """Serve until `alive` is False."""
-        GreenLoop(self, self.hub).run()
+        self.loop = GreenLoop(self, self.hub)
+        self.loop.run()
+
+    def requests_in_progress(self) -> Iterable[tuple[Any, Any]]:
+        """The requests that the application works on, each with the address of its client."""
+        return self.loop.in_progress() if self.loop is not None else ()
 
     def init_reloader(self) -> None:
         """Watch by polling: waiting for the kernel would stop every green thread."""
