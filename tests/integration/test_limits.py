@@ -61,9 +61,9 @@ def test_who_comes_beyond_the_limit_waits_for_a_place(serve: Serve) -> None:
         with contextlib.suppress(TimeoutError):
             raise AssertionError(f"served beyond the limit: {last.sock.recv(100)!r}")
         last.sock.settimeout(20)
+        server.wait_for(r"\[WARNING\] All 3 places of worker_connections are taken")
         busy[0].close()
         assert last.answer().status == 200
-    server.wait_for(r"\[WARNING\] All 3 places for connections are taken")
 
 
 def test_slow_ones_make_way_when_others_wait(serve: Serve) -> None:

@@ -34,6 +34,7 @@ from gunicorn.workers.poller import READ, Poller, new_poller
 from gunicorn.workers.response_spool import ResponseSpool
 from gunicorn.workers.shedding import Complaint, expendable
 from gunicorn.workers.spool import Spooler
+from gunicorn.workers.thrift import Thrift
 from gunicorn.workers.tls import TLSConnection
 from gunicorn.workers.turns import TURN, Turns
 from gunicorn.wsgi.environ import process_variables
@@ -156,6 +157,7 @@ class EventLoop:
         self.exhausted = Complaint(worker.log.error)
         self.crowded = Complaint(worker.log.warning)
         self.sweeping = False
+        self.thrift = Thrift()
         self.now = monotonic()
         self.next_tick = self.now
         self.cells = worker.tmp.cells
@@ -200,6 +202,7 @@ class EventLoop:
         self.notify()
         self.renderer.status_lines.refresh()
         self.cells[CONNECTIONS] = len(self.connections)
+        self.thrift.look(len(self.connections))
         if not self.sweeping:
             self.sweeping = True
             self.sweep(now)
@@ -208,6 +211,8 @@ class EventLoop:
             # Anew, for a client whose arrival was reported to a worker that had no place.
             self.stop_accepting()
             self.start_accepting()
+            if not self.accepting and len(self.connections) >= self.max_connections:
+                self.crowded("All %d places of worker_connections are taken.", self.max_connections)
         if self.worker.alive and not self.worker.is_parent_alive():
             self.worker.alive = False
         if self.worker.template_wanted:
@@ -300,10 +305,6 @@ class EventLoop:
             self.step_aside()
             return
         if len(self.connections) >= self.max_connections and not self.make_room():
-            self.crowded(
-                "All %d places for connections are taken (worker_connections).",
-                self.max_connections,
-            )
             self.stop_accepting()
             return
         try:

@@ -1,0 +1,42 @@
+"""Giving memory back to the system when a crowd of clients has gone.
+
+The C library returns freed memory from the end of its heap only. One small object there, which
+outlives the crowd, keeps all that was freed below it. glibc has malloc_trim(3) for that, which
+takes time, so it is called when the number of connections has fallen far, and not more often.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+CROWD = 100
+"""Connections that are worth the call."""
+
+
+def trimmer() -> Callable[[int], Any] | None:
+    """malloc_trim(3), where there is one. It is asked for late: `ctypes` itself takes memory."""
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes  # noqa: PLC0415 - see above
+
+        function: Callable[[int], Any] = ctypes.CDLL(None).malloc_trim
+        return function
+    return None
+
+
+class Thrift:
+    """Watches the number of connections of a worker, and trims when most have gone."""
+
+    def __init__(self) -> None:
+        self.most = 0
+
+    def look(self, connections: int) -> None:
+        """Called now and then with the number of connections."""
+        if connections > self.most:
+            self.most = connections
+        elif self.most >= CROWD and connections <= self.most // 2:
+            self.most = connections
+            trim = trimmer()
+            if trim is not None:
+                trim(0)
