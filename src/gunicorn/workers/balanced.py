@@ -115,13 +115,23 @@ class BalancedLoop(LeaderLoop):
         self.draining = True
         self.farewell.release()
         self.drain_until = monotonic() + self.graceful_timeout
-        first, following = monotonic() + FIRST_REQUEST_GRACE, monotonic() + NEXT_REQUEST_GRACE
         self.timeouts = dataclasses.replace(self.timeouts, keepalive=NEXT_REQUEST_GRACE)
+        self.hasten(monotonic())
+        self.farewell.serve_queued()
+
+    def hasten(self, now: float) -> None:
+        """Give idle connections a last moment only."""
+        first, following = now + FIRST_REQUEST_GRACE, now + NEXT_REQUEST_GRACE
         for connection in self.connections.values():
             if connection.http.idle and connection.deadline < inf:
                 grace = following if connection.used else first
                 connection.deadline = min(connection.deadline, grace)
-        self.farewell.serve_queued()
+
+    def sweep(self, now: float) -> None:
+        if self.draining:
+            # Those that were being served when it began were promised more.
+            self.hasten(now)
+        super().sweep(now)
 
     def end_when_drained(self) -> None:
         """The loop is over when nothing is left but what hangs."""

@@ -301,6 +301,8 @@ class LeaderLoop(EventLoop):
         """Time is up. The guard cannot look for one more request; a thread will in its turn."""
         if self.seat is self.leader and connection is not self.seat.connection:
             if self.seat is self.guard and self.may_call(connection):
+                if self.idle:
+                    self.hand_over(self.idle.pop())
                 return
             before, self.seat.connection = self.seat.connection, connection
             super().expire(connection)

@@ -1,0 +1,275 @@
+"""Requests on kept connections do not wait for a busy worker while a sibling is free."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from gunicorn.workers.balance import Siblings, renewed
+from tests.servers import Server, until
+
+APP = """\
+import os
+import time
+
+def app(environ, start_response):
+    what = environ["PATH_INFO"][1:]
+    if what:
+        time.sleep(float(what))
+    names = ("REMOTE_ADDR", "REMOTE_PORT", "SERVER_NAME", "SERVER_PORT", "PROXY_ADDR", "PROXY_PORT")
+    facts = [environ.get(name, "-") for name in names]
+    body = " ".join([str(os.getpid()), str(environ["wsgi.multithread"]), *facts]).encode()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+CLASSES = [("--workers", "2"), ("--workers", "2", "--threads", "2")]
+
+
+class Kept:
+    """A connection that is kept."""
+
+    def __init__(self, server: Server, preamble: bytes = b"") -> None:
+        self.sock = server.connect()
+        self.sock.sendall(preamble)
+
+    def send(self, path: str = "/") -> None:
+        self.sock.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+
+    def answer(self) -> list[str]:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            received = self.sock.recv(4096)
+            assert received, f"closed after {data!r}"
+            data += received
+        head, body = data.split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 200 OK")
+        return body.decode().split(" ")
+
+    def ask(self, path: str = "/") -> list[str]:
+        self.send(path)
+        return self.answer()
+
+    @property
+    def port(self) -> str:
+        return str(self.sock.getsockname()[1])
+
+
+def on_one_worker(server: Server, count: int) -> list[Kept]:
+    """`count` kept connections to the same worker."""
+    by_pid: dict[str, list[Kept]] = {}
+    for _ in range(200):
+        client = Kept(server)
+        mine = by_pid.setdefault(client.ask()[0], [])
+        mine.append(client)
+        if len(mine) == count:
+            return mine
+    raise AssertionError(f"never {count} on one worker")
+
+
+@pytest.mark.parametrize("options", CLASSES, ids=["sync", "gthread"])
+def test_a_sibling_answers(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """One worker is busy for seconds; all its other connections are answered meanwhile."""
+    options += ("--keep-alive", "30")
+    with Server("app:app", *options, cwd=tmp_path, files={"app.py": APP}) as server:
+        server.wait_workers(2)
+        threads = 2 if "--threads" in options else 1
+        clients = on_one_worker(server, threads + 5)
+        home = clients[0].ask()[0]
+        slow, others = clients[:threads], clients[threads:]
+        for client in slow:
+            client.send("/3")
+        began = time.monotonic()
+        # The first may be served by a thread of the same worker, before all are in the application.
+        answers = [client.ask() for client in others * 3]
+        assert time.monotonic() - began < 2.5
+        assert {answer[0] for answer in answers[-5:]} != {home}
+        assert [answer[3] for answer in answers] == [client.port for client in others * 3]
+        assert {answer[2] for answer in answers} == {"127.0.0.1"}
+        assert {answer[5] for answer in answers} == {str(server.port)}
+        assert {answer[1] for answer in answers} == {str("--threads" in options)}
+        for client in slow:
+            assert client.answer()[0] == home
+
+
+def test_what_the_proxy_said_travels(tmp_path: Path) -> None:
+    options = ("--workers", "2", "--keep-alive", "30", "--proxy-protocol")
+    preamble = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n"
+    with Server("app:app", *options, cwd=tmp_path, files={"app.py": APP}) as server:
+        server.wait_workers(2)
+        clients: dict[str, list[Kept]] = {}
+        while max(map(len, clients.values()), default=0) < 4:
+            client = Kept(server, preamble)
+            clients.setdefault(client.ask()[0], []).append(client)
+        slow, *others = max(clients.values(), key=len)
+        home = slow.ask()[0]
+        slow.send("/2")
+        answers = [client.ask() for client in others * 2]
+        assert answers[-1][0] != home
+        for answer in answers:
+            assert answer[2:4] == ["192.0.2.7", "4711"]
+            assert answer[6:8] == ["198.51.100.1", "443"]
+
+
+def test_over_a_unix_socket(tmp_path: Path) -> None:
+    options = ("--workers", "2", "--keep-alive", "30")
+    bind = f"unix:{tmp_path}/server"
+    with Server("app:app", *options, bind=bind, cwd=tmp_path, files={"app.py": APP}) as server:
+        server.wait_workers(2)
+        slow, *others = on_one_worker(server, 4)
+        home = slow.ask()[0]
+        slow.send("/2")
+        answers = [client.ask() for client in others * 2]
+        assert answers[-1][0] != home
+        assert {answer[4] for answer in answers} == {"a"}
+
+
+def test_both_busy(tmp_path: Path) -> None:
+    """While all are busy connections wait in one queue; who is free first takes them."""
+    options = ("--workers", "2", "--keep-alive", "30")
+    with Server("app:app", *options, cwd=tmp_path, files={"app.py": APP}) as server:
+        server.wait_workers(2)
+        first, *others = on_one_worker(server, 6)
+        home = first.ask()[0]
+        second = Kept(server)
+        until(lambda: second.ask()[0] != home or reconnect(second, server), "the other worker")
+        first.send("/3")
+        second.send("/0.6")
+        time.sleep(0.1)
+        began = time.monotonic()
+        for client in others:
+            client.send()
+        for client in others:
+            assert client.answer()[0] != home
+        assert time.monotonic() - began < 2.5
+
+
+def reconnect(client: Kept, server: Server) -> bool:
+    client.sock.close()
+    client.sock = server.connect()
+    return False
+
+
+def test_a_queued_connection_survives_the_death_of_both(tmp_path: Path) -> None:
+    options = ("--workers", "2", "--keep-alive", "30")
+    with Server("app:app", *options, cwd=tmp_path, files={"app.py": APP}) as server:
+        pids = server.wait_workers(2)
+        clients = on_one_worker(server, 3)
+        slow, waiting, _ = clients
+        home = slow.ask()[0]
+        other = Kept(server)
+        until(lambda: other.ask()[0] != home or reconnect(other, server), "the other worker")
+        slow.send("/20")
+        other.send("/20")
+        time.sleep(0.2)
+        waiting.send()
+        time.sleep(0.3)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        answer = waiting.answer()
+        assert int(answer[0]) not in pids
+        assert answer[3] == waiting.port
+
+
+def test_a_graceful_stop_answers_what_is_queued(tmp_path: Path) -> None:
+    options = ("--workers", "2", "--keep-alive", "30")
+    with Server("app:app", *options, cwd=tmp_path, files={"app.py": APP}) as server:
+        server.wait_workers(2)
+        first, *others = on_one_worker(server, 5)
+        home = first.ask()[0]
+        second = Kept(server)
+        until(lambda: second.ask()[0] != home or reconnect(second, server), "the other worker")
+        first.send("/1")
+        second.send("/1")
+        time.sleep(0.2)
+        for client in others:
+            client.send()
+        time.sleep(0.2)
+        server.send_signal(signal.SIGTERM)
+        for client in [first, second, *others]:
+            assert len(client.answer()) == 8
+        assert server.wait() == 0
+
+
+def test_tls_connections_stay(tmp_path: Path, certificate) -> None:
+    options = ("--workers", "2", "--keep-alive", "30", *certificate.args)
+    tls = certificate.client()
+    with Server("app:app", *options, cwd=tmp_path, files={"app.py": APP}, tls=tls) as server:
+        server.wait_workers(2)
+        slow, other, *_ = on_one_worker(server, 2)
+        home = slow.ask()[0]
+        slow.send("/0.5")
+        assert other.ask()[0] == home
+        assert slow.answer()[0] == home
+
+
+# The queue by itself
+
+
+def test_the_queue_gives_what_was_put_in() -> None:
+    queue = Siblings()
+    here, there = socket.socketpair()
+    variables = {"REMOTE_ADDR": "::1", "SERVER_PORT": "80", "wsgi.errors": object()}
+    assert queue.give(there, ("::1", 5, 0, 0), True, variables)
+    there.close()
+    given = queue.take()
+    assert given is not None
+    assert given.peer == ("::1", 5, 0, 0)
+    assert given.used
+    assert given.variables == {"REMOTE_ADDR": "::1", "SERVER_PORT": "80"}
+    here.sendall(b"x")
+    assert given.sock.recv(1) == b"x"
+    assert not given.sock.get_inheritable()
+    assert queue.take() is None
+    for each in (here, given.sock, queue):
+        each.close()
+
+
+def test_a_full_queue_says_so() -> None:
+    queue = Siblings()
+    here, there = socket.socketpair()
+    count = 0
+    while queue.give(there, "", False, {}):
+        count += 1
+        assert count < 100_000
+    assert count >= 64
+    while (given := queue.take()) is not None:
+        given.sock.close()
+        count -= 1
+    assert count == 0
+    for each in (here, there, queue):
+        each.close()
+
+
+def test_without_descriptors_the_connection_stays_in_the_queue() -> None:
+    import resource
+
+    queue = Siblings()
+    here, there = socket.socketpair()
+    assert queue.give(there, "", False, {})
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.closing(socket.socket()) as highest:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno(), limits[1]))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                queue.take()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    given = queue.take()
+    assert given is not None
+    for each in (here, there, given.sock, queue):
+        each.close()
+
+
+def test_a_new_queue_replaces_the_old() -> None:
+    first = renewed(None)
+    second = renewed(first)
+    assert first.exit.fileno() == -1
+    assert second.take() is None
+    second.close()
