@@ -15,13 +15,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import stat
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from gunicorn import tls
+from gunicorn import tls, unix_path
 from gunicorn.errors import ConfigError, HaltServer
 from gunicorn.tls import ssl_context as ssl_context  # noqa: PLC0414 - users import it from here
 
@@ -37,9 +35,6 @@ MOST_LISTENERS = 48
 """The most listeners that `reuse_port` makes, all addresses together."""
 RETRY_DELAY = 1.0
 """Seconds between two tries."""
-
-UNIX_PATH_MAX = 107 if sys.platform == "linux" else 103
-"""Bytes that fit into sockaddr_un.sun_path beside the closing NUL (unix(7))."""
 
 _TRANSIENT = {errno.EADDRINUSE, errno.EADDRNOTAVAIL}
 
@@ -108,11 +103,11 @@ class UnixListener(Listener):
     def remember(self, path: str) -> None:
         """Take `path` for the place of this socket."""
         self.path = os.path.abspath(path)
-        self._inode = _inode(self.path)
+        self._inode = unix_path.inode(self.path)
 
     def unlink(self) -> None:
         """Remove the path, unless another server has put its own socket there meanwhile."""
-        if self._inode is not None and _inode(self.path) == self._inode:
+        if self._inode is not None and unix_path.inode(self.path) == self._inode:
             os.unlink(self.path)
 
 
@@ -201,10 +196,10 @@ def _bind_tcp(address: tuple[str, int], cfg: Config) -> Listener:
 
 
 def _bind_unix(path: str, cfg: Config) -> Listener:
-    _check_path(path)
+    unix_path.check(path)
     listener = UnixListener(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _clear_path(path)
+        unix_path.clear(path)
         # Of the process and not of the thread; the arbiter has but one thread while it starts.
         previous = os.umask(cfg.umask)
         try:
@@ -270,39 +265,6 @@ def _resolve(address: tuple[str, int]) -> tuple[int, tuple[str, int]]:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, target = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return family, target  # type: ignore[return-value]  # IPv6 has two numbers more
-
-
-# What a unix path may hold already
-
-
-def _check_path(path: str) -> None:
-    length = len(os.fsencode(path))
-    if length > UNIX_PATH_MAX:
-        raise ConfigError(
-            f"bind: the path of a unix socket may have {UNIX_PATH_MAX} bytes,"
-            f" {path!r} has {length}. Choose a shorter one, or a relative one with chdir."
-        )
-
-
-def _clear_path(path: str) -> None:
-    """Remove the socket of a server that is gone; leave everything else alone."""
-    try:
-        mode = os.stat(path).st_mode
-    except FileNotFoundError:
-        if not os.path.islink(path):
-            return
-        mode = stat.S_IFLNK
-    if not stat.S_ISSOCK(mode):
-        raise ConfigError(
-            f"bind: {path!r} exists and is not a socket. Remove it or choose another path."
-        )
-    with socket.socket(socket.AF_UNIX) as probe:
-        # A live server whose backlog is full answers EAGAIN instead of having us wait.
-        probe.setblocking(False)
-        refusal = probe.connect_ex(path)
-    if refusal != errno.ECONNREFUSED:
-        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
-    os.unlink(path)
 
 
 # Inheriting
@@ -422,11 +384,3 @@ def _host_and_port(listener: Listener) -> tuple[str, int]:
         return listener.cfg_addr
     host, port = listener.getsockname()[:2]
     return host, port
-
-
-def _inode(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

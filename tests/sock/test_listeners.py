@@ -14,6 +14,7 @@ import pytest
 
 from gunicorn import sock
 from gunicorn.errors import ConfigError, HaltServer
+from gunicorn.unix_path import UNIX_PATH_MAX
 from tests.sock.conftest import Opener
 
 
@@ -191,7 +192,7 @@ def test_a_path_that_is_too_long(create: Opener, tmp_path: Path) -> None:
 
 def test_the_longest_path(create: Opener, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    (listener,) = create("unix:" + "x" * sock.UNIX_PATH_MAX)
+    (listener,) = create("unix:" + "x" * UNIX_PATH_MAX)
     assert listener.fileno() >= 0
 
 

@@ -41,7 +41,8 @@ class Turns:
         """Whether to leave the next one to a sibling; `connections` is what this worker has."""
         # Who has many may be ahead by a few: more turns would make even shares no evener.
         return (
-            self.slot.waits_with_fewer(connections - connections // 8, now)
+            connections > 0
+            and self.slot.waits_with_fewer(connections - connections // 8, now)
             and self.slept == times_slept()
         )
 

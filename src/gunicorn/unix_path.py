@@ -1,0 +1,54 @@
+"""The path of a unix socket: what may be there already, and what may be removed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import sys
+
+from gunicorn.errors import ConfigError
+
+UNIX_PATH_MAX = 107 if sys.platform == "linux" else 103
+"""Bytes that fit into sockaddr_un.sun_path beside the closing NUL (unix(7))."""
+
+
+def check(path: str) -> None:
+    """Raise ConfigError for a path that no socket can have."""
+    length = len(os.fsencode(path))
+    if length > UNIX_PATH_MAX:
+        raise ConfigError(
+            f"bind: the path of a unix socket may have {UNIX_PATH_MAX} bytes,"
+            f" {path!r} has {length}. Choose a shorter one, or a relative one with chdir."
+        )
+
+
+def clear(path: str) -> None:
+    """Remove the socket of a server that is gone; leave everything else alone."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        if not os.path.islink(path):
+            return
+        mode = stat.S_IFLNK
+    if not stat.S_ISSOCK(mode):
+        raise ConfigError(
+            f"bind: {path!r} exists and is not a socket. Remove it or choose another path."
+        )
+    with socket.socket(socket.AF_UNIX) as probe:
+        # A live server whose backlog is full answers EAGAIN instead of having us wait.
+        probe.setblocking(False)
+        refusal = probe.connect_ex(path)
+    if refusal != errno.ECONNREFUSED:
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
+    os.unlink(path)
+
+
+def inode(path: str) -> tuple[int, int] | None:
+    """What tells the file at `path` from others; None when there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
