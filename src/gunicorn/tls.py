@@ -8,12 +8,13 @@ default context or make its own.
 from __future__ import annotations
 
 import os
-import ssl
 from typing import TYPE_CHECKING
 
 from gunicorn.errors import ConfigError
 
 if TYPE_CHECKING:
+    import ssl
+
     from gunicorn.config import Config
 
 ALPN_PROTOCOLS = ["http/1.1"]
@@ -34,6 +35,8 @@ def ssl_context(cfg: Config) -> ssl.SSLContext:
 
 def default_context(cfg: Config) -> ssl.SSLContext:
     """Return the TLS context that follows from the SSL settings alone."""
+    import ssl  # noqa: PLC0415 - rarely needed, and slow to import
+
     if not cfg.certfile:
         raise ConfigError("certfile: TLS needs a certificate; keyfile alone is not enough.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -101,6 +104,8 @@ def _load_authorities(context: ssl.SSLContext, cfg: Config) -> None:
 
 
 def _set_ciphers(context: ssl.SSLContext, cfg: Config) -> None:
+    import ssl  # noqa: PLC0415 - rarely needed, and slow to import
+
     try:
         context.set_ciphers(cfg.ciphers)
     except ssl.SSLError as error:

@@ -11,7 +11,6 @@ or called is the user's, and goes through unchanged.
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import inspect
 import os
@@ -116,6 +115,8 @@ def _import(reference: Reference) -> ModuleType:
         if exc.name is None or not f"{name}.".startswith(f"{exc.name}."):
             raise
         missing = exc.name
+    import difflib  # noqa: PLC0415 - rarely needed, and slow to import
+
     near = difflib.get_close_matches(missing, _siblings(missing), 1)
     hint = f"; did you mean {near[0]!r}?" if near else f" (looked in {os.getcwd()} and sys.path)"
     raise AppImportError(f"application {reference.text!r}: there is no module {missing!r}{hint}")
@@ -150,6 +151,8 @@ def _suggestion(owner: Any, name: str) -> str:
         if not other.startswith("_") and callable(getattr(owner, other, None))
     ]
     usual = [other for other in ("application", "app", "wsgi", "create_app") if other in names]
+    import difflib  # noqa: PLC0415 - rarely needed, and slow to import
+
     near = difflib.get_close_matches(name, names, 3) or usual
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 

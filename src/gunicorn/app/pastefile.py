@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 from collections.abc import Mapping
 from types import ModuleType
@@ -33,6 +32,8 @@ def server_settings(location: str) -> dict[str, Any]:
     A file that configures logging is taken for `logconfig`, too. Raises ConfigError when there is
     no such file or it cannot be read.
     """
+    import configparser  # noqa: PLC0415 - rarely needed, and slow to import
+
     path, _ = _location(location)
     parser = configparser.ConfigParser(
         defaults={"here": os.path.dirname(path), "__file__": path}, interpolation=None

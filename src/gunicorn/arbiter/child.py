@@ -8,6 +8,7 @@ atexit handlers, coverage and thread pools of the application get their end.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -79,6 +80,8 @@ def _failed(worker: Worker, text: str, code: int) -> int:
 
 
 def _let_go(arbiter: Arbiter, worker: Worker, generation: Generation) -> None:
+    # What was inherited is not garbage: the collector need not look, nor write, there again.
+    gc.freeze()
     arbiter.signals.forget()
     worker.bell = arbiter.signals.bell
     worker.lifeline = let_go_of_lifeline(arbiter)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 
 from gunicorn.errors import HaltServer
 
@@ -64,6 +63,8 @@ class Pidfile:
             )
 
     def _write(self, pid: int) -> None:
+        import tempfile  # noqa: PLC0415 - rarely needed, and slow to import
+
         folder = os.path.dirname(self.path)
         try:
             fd, temporary = tempfile.mkstemp(prefix=".pid-", dir=folder)

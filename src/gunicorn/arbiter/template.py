@@ -23,7 +23,6 @@ client and waits for such requests instead.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import os
 import select
@@ -56,6 +55,8 @@ def become_subreaper() -> bool:
     """Have orphaned descendants become children of this process; False where it cannot be."""
     if not sys.platform.startswith("linux"):
         return False
+    import ctypes  # noqa: PLC0415 - rarely needed, and slow to import
+
     libc = ctypes.CDLL(None, use_errno=True)
     return bool(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from gunicorn.arbiter import child
 from gunicorn.arbiter.backoff import Backoff
 from gunicorn.arbiter.pool import YOUNG, Member, WorkerPool
 from gunicorn.arbiter.signals import HURRY
+from gunicorn.cpus import usable_cpus
 from gunicorn.errors import HaltServer
 from gunicorn.scoreboard import Scoreboard, Slot
 
@@ -30,6 +32,8 @@ MEANT = (signal.SIGKILL, *HURRY)
 """Signals that a worker dies of because somebody wants it to, not because of its application."""
 BOOT_ROUNDS = 5
 """Attempts to boot the first worker before giving up, when workers die without saying why."""
+HEAD_START = 1.0
+"""Seconds at the start in which workers are started one for each CPU, until one serves."""
 PLACES = 256
 """Slots of the scoreboard made at the start; a template knows those that were there before it."""
 
@@ -44,6 +48,8 @@ class Workforce:
         self.board = Scoreboard(max(PLACES, 8 * arbiter.cfg.workers))
         self.started = 0
         self.ever_booted = False
+        self.cpus = int(usable_cpus())
+        self.began = time.monotonic()
 
     # -- birth -----------------------------------------------------------------------------------
 
@@ -52,10 +58,21 @@ class Workforce:
         passage = self.pool.passage(generation, wanted)
         for member in passage.retire:
             self.retire(member)
-        for _ in range(passage.start):
+        for _ in range(min(passage.start, self._at_once())):
             if not self.backoff.over(time.monotonic()):
                 break
             self.spawn(generation)
+
+    def _at_once(self) -> int:
+        """How many more workers may be started now.
+
+        At the start no more than there are CPUs, until the first serves or a moment has passed:
+        all at once would slow each other down, and the first answer would come as late as the last.
+        """
+        now = time.monotonic()
+        if self.ever_booted or now - self.began > HEAD_START:
+            return sys.maxsize
+        return max(0, self.cpus - len(self.pool))
 
     def spawn(self, generation: Generation) -> None:
         """Fork one worker, unless its template is not ready yet.

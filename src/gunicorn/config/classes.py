@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 from typing import Any
 
@@ -76,6 +75,8 @@ def _import_message(exc: ImportError, role: str, name: str) -> str:
 
 
 def _entry_point(egg: str, role: str) -> Any:
+    import importlib.metadata  # noqa: PLC0415 - rarely needed, and slow to import
+
     distribution, _, name = egg.removeprefix("egg:").partition("#")
     group = "gunicorn.workers" if role == "worker class" else "gunicorn.loggers"
     try:

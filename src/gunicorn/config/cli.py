@@ -8,7 +8,6 @@ source it comes from.
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -56,6 +55,8 @@ class CommandLineParser(argparse.ArgumentParser):
     def _with_hint(self, word: str) -> str:
         flag = word.partition("=")[0]
         flags = [name for name in self._option_string_actions if name.startswith("--")]
+        import difflib  # noqa: PLC0415 - rarely needed, and slow to import
+
         near = difflib.get_close_matches(flag, flags, 1)
         return f"{word} (did you mean {near[0]}?)" if flag.startswith("--") and near else word
 

@@ -7,9 +7,7 @@ what runs for every request reads its settings once, at start.
 
 from __future__ import annotations
 
-import difflib
 import os
-import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -168,7 +166,7 @@ class Config:
         if self.keyfile and not self.certfile:
             setting = self.settings["keyfile"]
             raise ConfigError(f"keyfile = {self.keyfile!r} ({setting.source}) needs certfile")
-        if self.cert_reqs != ssl.CERT_NONE and self.is_ssl and not self.ca_certs:
+        if self.cert_reqs and self.is_ssl and not self.ca_certs:
             setting = self.settings["cert_reqs"]
             raise ConfigError(f"cert_reqs = {self.cert_reqs!r} ({setting.source}) needs ca_certs")
 
@@ -209,6 +207,8 @@ def similar_setting(name: str) -> str | None:
     """The setting whose name someone who wrote `name` may have meant."""
     if name in _NAMES:
         return None
+    import difflib  # noqa: PLC0415 - rarely needed, and slow to import
+
     near = difflib.get_close_matches(name, _NAMES, 1, _SIMILAR)
     return near[0] if near else None
 

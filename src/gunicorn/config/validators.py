@@ -16,9 +16,7 @@ import os
 import pwd
 import re
 import shlex
-import ssl
 from collections.abc import Callable, Mapping
-from logging.handlers import SysLogHandler
 from typing import Any
 
 from gunicorn import compiled
@@ -368,30 +366,39 @@ def syslog_address(value: Any) -> str:
     return text
 
 
+# What follows are constants of the modules logging.handlers and ssl, which are slow to import.
+_FACILITIES = (
+    *("auth", "authpriv", "console", "cron", "daemon", "ftp", "kern", "lpr", "mail", "news"),
+    *("ntp", "security", "solaris-cron", "syslog", "user", "uucp"),
+    *(f"local{number}" for number in range(8)),
+)
+_CERTIFICATE_DEMANDS = {"CERT_NONE": 0, "CERT_OPTIONAL": 1, "CERT_REQUIRED": 2}
+_NEGOTIATING = {"PROTOCOL_TLS": 2, "PROTOCOL_TLS_CLIENT": 16, "PROTOCOL_TLS_SERVER": 17}
+
+
 def syslog_facility(value: Any) -> str:
     """The name of a syslog facility (RFC 5424, 6.2.1)."""
     name = string(value).lower()
-    if name not in SysLogHandler.facility_names:
-        raise ValueError(f"expected one of: {', '.join(sorted(SysLogHandler.facility_names))}")
+    if name not in _FACILITIES:
+        raise ValueError(f"expected one of: {', '.join(sorted(_FACILITIES))}")
     return name
 
 
 def certificate_demand(value: Any) -> int:
     """A value of ssl.VerifyMode: the enumeration, its number, or its name."""
-    if isinstance(value, str) and value.strip().upper() in ssl.VerifyMode.__members__:
-        return int(ssl.VerifyMode[value.strip().upper()])
+    if isinstance(value, str) and value.strip().upper() in _CERTIFICATE_DEMANDS:
+        return _CERTIFICATE_DEMANDS[value.strip().upper()]
     number = _whole_number(value)
-    if number is None or number not in list(ssl.VerifyMode):
+    if number not in _CERTIFICATE_DEMANDS.values() or number is None:
         raise ValueError("expected 0 (CERT_NONE), 1 (CERT_OPTIONAL) or 2 (CERT_REQUIRED)")
     return number
 
 
 def tls_version(value: Any) -> int:
     """Only the protocol that negotiates the version."""
-    negotiating = (ssl.PROTOCOL_TLS, ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT)
     number = _whole_number(value)
-    if number in list(negotiating) or value in ("TLS", "TLS_SERVER", "PROTOCOL_TLS"):
-        return int(ssl.PROTOCOL_TLS)
+    if number in _NEGOTIATING.values() or value in ("TLS", "TLS_SERVER", "PROTOCOL_TLS"):
+        return _NEGOTIATING["PROTOCOL_TLS"]
     raise ValueError(
         "the version is negotiated; bound it with minimum_version in the ssl_context hook"
     )

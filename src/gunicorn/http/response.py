@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
-from email.utils import formatdate
 
 NO_BODY, LENGTH, CHUNKED, CLOSE = range(4)
 """How the recipient finds the end of the body (RFC 9112, 6.3)."""
@@ -57,6 +56,19 @@ class FieldKinds(dict[str, int]):
         return kind
 
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def http_date(now: float) -> str:
+    """A time in seconds since the epoch as an HTTP-date (RFC 9110, 5.6.7)."""
+    year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(now)
+    return (
+        f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04}"
+        f" {hour:02}:{minute:02}:{second:02} GMT"
+    )
+
+
 class StatusLines(dict[str, bytes]):
     """Status -> status line, Server and Date, rendered; `refresh` when a new second begins."""
 
@@ -68,7 +80,7 @@ class StatusLines(dict[str, bytes]):
 
     def refresh(self) -> None:
         """Take the time anew."""
-        date = f"Date: {formatdate(time.time(), usegmt=True)}\r\n"
+        date = f"Date: {http_date(time.time())}\r\n"
         if date != self.date:
             self.date = date
             self.clear()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http
 import socket
-import ssl
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ SEND_TIMEOUT = 5.0
 
 def answer(log: Logger, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
     """Log `exc` and answer `client` with its status, or with 500 when it carries none."""
+    import ssl  # noqa: PLC0415 - rarely needed, and slow to import
+
     if isinstance(exc, (ssl.SSLError, ConnectionError)):
         log.debug("Connection from %s failed: %s", _host(addr), exc)
         return

@@ -7,7 +7,6 @@ that a full disk shows where the write is.
 from __future__ import annotations
 
 import os
-import tempfile
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -28,12 +27,16 @@ class TemporaryFiles:
 
     def open(self) -> int:
         """Return the descriptor of a new, empty file; raises `OSError`."""
+        import tempfile  # noqa: PLC0415 - rarely needed, and slow to import
+
         descriptor, path = tempfile.mkstemp(prefix="gunicorn-", dir=self.folder)
         os.unlink(path)
         return descriptor
 
     def complain(self, what: str, error: OSError) -> None:
         """Log that `what` cannot be kept, once in a while."""
+        import tempfile  # noqa: PLC0415 - rarely needed, and slow to import
+
         now = monotonic()
         if now >= self.complain_at:
             self.complain_at = now + QUIET_TIME

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gunicorn.config.declaration import Section
 from gunicorn.config.hooks import callable_taking, hook
+
+if TYPE_CHECKING:
+    import ssl
 
 
 def ssl_context(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-
 from gunicorn.config import validators
 from gunicorn.config.declaration import Declaration, Section
 
@@ -36,7 +34,7 @@ SECTION = Section(
             name="ssl_version",
             cli=("--ssl-version",),
             validator=validators.tls_version,
-            default=int(ssl.PROTOCOL_TLS),
+            default=validators.tls_version("PROTOCOL_TLS"),
             default_text="negotiated",
             help="""
             Only the value that negotiates the version of TLS is accepted.
@@ -48,7 +46,7 @@ SECTION = Section(
             name="cert_reqs",
             cli=("--cert-reqs",),
             validator=validators.certificate_demand,
-            default=int(ssl.CERT_NONE),
+            default=validators.certificate_demand("CERT_NONE"),
             help="""
             Whether clients must show a certificate: 0 no, 1 optional, 2 required.
 
