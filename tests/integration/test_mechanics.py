@@ -100,8 +100,7 @@ def test_user_and_group(serve: Serve, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", ["--threads 4", "-k gthread", "-k gthread --threads 4"])
-def test_threads_are_refused_for_now(serve: Serve, options: str) -> None:
-    server = serve(HELLO, *options.split(), wait=False)
-    assert server.wait() == 1
-    assert "'gthread' is not supported yet" in server.log()
-    assert "Traceback" not in server.log()
+def test_threads(serve: Serve, options: str) -> None:
+    server = serve(HELLO, *options.split())
+    assert server.get().text == "hello"
+    assert "Using worker: gthread" in server.log()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.http.request import Request
@@ -48,6 +49,8 @@ class Blocks:
 
     def __next__(self) -> bytes:
         with self.loop.outside():
+            # The block before was sent: a response that makes progress may take long.
+            self.loop.own.seat.moved = monotonic()
             return next(self.iterator)
 
 

@@ -99,6 +99,7 @@ class LeaderLoop(EventLoop):
         # What one request at a time writes there is not true of several.
         self.scratch = memoryview(bytearray(CELLS * 8)).cast("d")
         super().__init__(worker)
+        self.notify = self.note_progress
 
     def new_handler(self, response_class: type[Any]) -> ThreadedHandler:
         return ThreadedHandler(self, self.worker, self.renderer, response_class, self.scratch)
@@ -122,6 +123,8 @@ class LeaderLoop(EventLoop):
         self.lock.acquire()
         for connection in list(self.connections.values()):
             connection.close()
+        if self.flush_access_log is not None:
+            self.flush_access_log()
         self.lock.release()
         deadline = monotonic() + LAST_LOOK
         for thread in self.threads:
@@ -207,6 +210,8 @@ class LeaderLoop(EventLoop):
             self.keep(seat, events)
         else:
             self.serve(seat, events)
+        if self.flush_access_log is not None:
+            self.flush_access_log()
         if self.draining and self.leader is seat:
             self.end_when_drained()
 
@@ -259,6 +264,8 @@ class LeaderLoop(EventLoop):
         connection.on_event(READ)
         if state == SENDING and connection.state == SENDING:
             connection.want(WRITE)
+        if self.flush_access_log is not None:
+            self.flush_access_log()
 
     def detach(self, connection: ConnectionLife) -> None:
         """Take a connection out of the poll set; it belongs to a thread, and has no deadline."""
@@ -366,7 +373,7 @@ class LeaderLoop(EventLoop):
         seat = self.seat
         seat.outside = True
         seat.serial += 1
-        seat.started = now = monotonic()
+        seat.started = seat.moved = now = monotonic()
         self.running += 1
         if self.running == 1:
             self.cells[BUSY_SINCE] = now
@@ -404,6 +411,11 @@ class LeaderLoop(EventLoop):
             yield
         finally:
             self.come_back(seat)
+
+    def note_progress(self) -> None:
+        """The call of this thread sends or receives, so it does not hang."""
+        self.own.seat.moved = monotonic()
+        self.worker.notify()
 
     def oldest(self) -> float:
         """When the oldest of the running calls began."""

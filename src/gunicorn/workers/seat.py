@@ -12,6 +12,7 @@ class Seat:
     __slots__ = (
         "bell",
         "connection",
+        "moved",
         "name",
         "named",
         "outside",
@@ -32,6 +33,8 @@ class Seat:
         self.outside = False
         """Whether the thread runs code of the user, the loop's lock released."""
         self.started = 0.0
+        self.moved = 0.0
+        """When its call was last seen to get on."""
         self.serial = 0
         self.named = False
         """Whether the log has been told that its call passed the time-out."""

@@ -84,7 +84,7 @@ class ThreadLoop(BalancedLoop):
             seat
             for seat in self.seats
             if seat.outside
-            and now - seat.started > self.request_timeout
+            and now - seat.moved > self.request_timeout
             and seat.connection not in self.taken
         ]
 
