@@ -8,7 +8,7 @@ import sys
 
 from setuptools import Extension, setup
 
-MODULES = ("gunicorn.http._head", "gunicorn.workers._exchange")
+MODULES = ("gunicorn.http._head", "gunicorn.logs._line", "gunicorn.workers._exchange")
 
 
 def extensions() -> list[Extension]:

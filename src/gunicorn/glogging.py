@@ -18,12 +18,14 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 from gunicorn.config.classes import is_own
 from gunicorn.errors import ConfigError
 from gunicorn.logs import access as access_format
 from gunicorn.logs.access import SafeAtoms
+from gunicorn.logs.batch import AccessBatch
 from gunicorn.logs.configure import configure
 from gunicorn.logs.handlers import LineHandler, descriptor, is_file, open_log
 
@@ -274,6 +276,19 @@ class Logger:
                 self.exception(UNWRITABLE)
 
         return access
+
+    def access_batch(self) -> AccessBatch | None:
+        """The same for one thread that writes the lines of many requests at once.
+
+        The caller flushes it. None when the log is not a plain one in a file, where lines that
+        wait would be nobody's gain.
+        """
+        handler = self._plain_handler()
+        if handler is None or self._render is None or self._overrides("access", "atoms", "now"):
+            return None
+        if not self.access_log_enabled or handler.path is None or not is_file(handler.fd):
+            return None
+        return AccessBatch(self._render, handler, partial(self.exception, UNWRITABLE))
 
     def _access_by_seconds(
         self, resp: Any, req: Any, environ: dict[str, Any], seconds: float

@@ -24,8 +24,12 @@ from json.encoder import encode_basestring_ascii as quote
 from os import getpid
 from typing import Any
 
+from gunicorn import compiled
 from gunicorn.errors import ConfigError
 from gunicorn.logs.escape import SAFE_BYTES, escape
+
+if compiled.available():
+    from gunicorn.logs import _line
 
 Environ = Mapping[str, Any]
 #: (resp, req, environ, seconds) -> the line, with its newline.
@@ -211,7 +215,8 @@ def compile_format(access_format: str, timestamp: Callable[[], str]) -> Renderer
             return line
         return escaped(resp, req, environ, seconds).encode("utf-8", "backslashreplace")
 
-    return render
+    steps = _line.plan(pieces) if compiled.available() else None
+    return render if steps is None else _line.Line(steps, render, timestamp)
 
 
 def _line_builder(

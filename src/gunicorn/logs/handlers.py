@@ -96,7 +96,7 @@ class LineHandler(Handler):
         except BlockingIOError as error:
             self._write_when_ready(line, error)
         except (OSError, ValueError) as error:
-            self._lose(error)
+            self._lose(error, line.count(b"\n"))
         else:
             if self.lost:
                 self._report_losses()
@@ -118,8 +118,8 @@ class LineHandler(Handler):
         except OSError:
             self._lose(error)
 
-    def _lose(self, error: Exception) -> None:
-        self.lost += 1
+    def _lose(self, error: Exception, lines: int = 1) -> None:
+        self.lost += lines
         self.reason = str(error)
 
     def _report_losses(self) -> None:

@@ -138,6 +138,7 @@ class GreenLoop(EventLoop):
     """The connections of `worker`, a green thread each."""
 
     multithread = True
+    works_in_rounds = False
 
     def __init__(self, worker: GreenWorker, hub: Hub) -> None:
         self.hub = hub

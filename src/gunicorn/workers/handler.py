@@ -52,6 +52,17 @@ class RequestHandler:
         self.response_class = response_class
         self.warned_of: set[str] = set()
 
+    def batch_access(self) -> Callable[[], None] | None:
+        """Have the lines of the access log written together, if that is possible.
+
+        For one thread, which calls what is returned when a round of requests is over.
+        """
+        batch = self.worker.log.access_batch()
+        if batch is None:
+            return None
+        self.access = batch
+        return batch.flush
+
     def hook(self, name: str) -> Callable[..., Any] | None:
         """The hook as the user set it; None when it is the default, which does nothing."""
         setting = self.worker.cfg.settings[name]

@@ -15,11 +15,10 @@ import errno
 import os
 import select
 import socket
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gunicorn import SERVER_SOFTWARE
 from gunicorn.http.policy import Policy
@@ -35,10 +34,12 @@ from gunicorn.workers.response_spool import ResponseSpool
 from gunicorn.workers.shedding import Complaint, expendable
 from gunicorn.workers.spool import Spooler
 from gunicorn.workers.thrift import Thrift
-from gunicorn.workers.tls import TLSConnection
 from gunicorn.workers.turns import TURN, Turns
 from gunicorn.wsgi.environ import process_variables
 from gunicorn.wsgi.errors_stream import ErrorsStream
+
+if TYPE_CHECKING:
+    import ssl
 
 TICK = 0.5
 """Seconds between heartbeats, and the precision of all time-outs of connections."""
@@ -109,6 +110,9 @@ class EventLoop:
     multithread = False
     """Whether requests are served at the same time in this process."""
 
+    works_in_rounds = True
+    """Whether what `step` has begun is over when it returns."""
+
     poller: Poller
 
     def __init__(self, worker: Worker) -> None:
@@ -126,6 +130,7 @@ class EventLoop:
         self.response_spool = ResponseSpool(cfg.worker_tmp_dir, cfg.response_spool_size, worker.log)
         self.handler = self.new_handler(self.implementation.response_class)
         self.handle = self.handler.handle
+        self.flush_access_log = self.handler.batch_access() if self.works_in_rounds else None
         self.timeouts = Timeouts(
             header=cfg.header_timeout,
             body=cfg.body_timeout,
@@ -177,9 +182,14 @@ class EventLoop:
         """Serve until the worker is told to stop, then finish what was begun."""
         self.add_channel(WakeupChannel(self.worker.PIPE[0]))
         self.start_accepting()
-        while self.worker.alive:
-            self.step()
-        self.drain()
+        try:
+            while self.worker.alive:
+                self.step()
+            self.drain()
+        finally:
+            # A worker that is made to quit leaves from the middle of a round.
+            if self.flush_access_log is not None:
+                self.flush_access_log()
         self.poller.close()
 
     def step(self) -> None:
@@ -187,6 +197,8 @@ class EventLoop:
         events = self.poller.poll(max(self.next_tick - monotonic(), 0.0))
         self.refresh_clock()
         self.dispatch(events, self.channels)
+        if self.flush_access_log is not None:
+            self.flush_access_log()
 
     def refresh_clock(self) -> float:
         """Bring `now` up to date; long batches of requests tick from here."""
@@ -328,6 +340,8 @@ class EventLoop:
         self.admit(self.implementation.connection(self, sock, peer, listener.address))
 
     def tls_acceptor(self, cfg: Any, context: ssl.SSLContext) -> Callable[[ListenerChannel], None]:
+        from gunicorn.workers.tls import TLSConnection  # noqa: PLC0415 - it imports ssl, slowly
+
         at_once: bool = cfg.do_handshake_on_connect
         suppress_ragged_eofs: bool = cfg.suppress_ragged_eofs
 
