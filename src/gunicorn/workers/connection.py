@@ -466,10 +466,11 @@ class ConnectionLife:
 
     def wait(self, events: int, deadline: float, late: Exception) -> None:
         """Wait for this one client, telling the arbiter each second that this is no hang."""
-        while not self.loop.wait_for(self, events, 1.0):
+        while (left := deadline - monotonic()) > 0:
+            if self.loop.wait_for(self, events, min(left, 1.0)):
+                return
             self.loop.notify()
-            if monotonic() >= deadline:
-                raise late
+        raise late
 
     # The rest of a response, and the end
 
