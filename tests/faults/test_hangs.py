@@ -67,7 +67,7 @@ def test_the_log_says_where_a_worker_hangs(serve: Serve) -> None:
     assert ask(server, "/").endswith(b"hello\r\n0\r\n\r\n") or b"hello" in ask(server, "/")
 
 
-@pytest.mark.parametrize("log_file", ["-", "error.log"])
+@pytest.mark.parametrize("log_file", [pytest.param("-", marks=pytest.mark.slow), "error.log"])
 def test_also_when_it_cannot_run_python_any_more(
     serve: Serve, tmp_path: Path, log_file: str
 ) -> None:
@@ -106,6 +106,7 @@ def test_a_worker_that_does_not_boot_in_time(serve: Serve, tmp_path: Path) -> No
     assert server.get("/?x").text == "x"
 
 
+@pytest.mark.slow
 def test_a_template_that_does_not_load_in_time(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "1", "--preload", "--boot-timeout", "1")
     old = server.wait_workers(2)
@@ -118,6 +119,7 @@ def test_a_template_that_does_not_load_in_time(serve: Serve, tmp_path: Path) -> 
     assert server.get("/?x").text == "x"
 
 
+@pytest.mark.slow
 def test_a_worker_that_fails_right_after_its_boot_is_not_restarted_at_full_speed(
     serve: Serve,
 ) -> None:
@@ -134,6 +136,7 @@ def test_a_worker_that_fails_right_after_its_boot_is_not_restarted_at_full_speed
     assert server.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_boot_loop_leaves_the_others_alone(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2")
     workers = server.wait_workers(2)
@@ -148,6 +151,7 @@ def test_a_boot_loop_leaves_the_others_alone(serve: Serve, tmp_path: Path) -> No
     server.wait_workers(2)
 
 
+@pytest.mark.slow
 def test_a_worker_that_grows_fast_is_killed(serve: Serve) -> None:
     source = (
         "hoard = []\n"

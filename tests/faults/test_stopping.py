@@ -46,6 +46,7 @@ def test_a_second_signal_ends_the_delay(serve: Serve, signum: int) -> None:
     assert server.wait(15) == 0
 
 
+@pytest.mark.slow
 def test_nobody_fails_before_the_delay_is_over(serve: Serve) -> None:
     server = serve("-w", "2", "--shutdown-delay", "1")
     with Load(server) as load:

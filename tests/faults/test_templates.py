@@ -7,6 +7,8 @@ import re
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.faults.conftest import Serve
 from tests.faults.load import Load
 from tests.servers import Server, alive
@@ -66,6 +68,7 @@ def test_after_a_reload_that_was_called_off_the_old_template_serves_on(
     assert answer(server)[3] == "VERSION"
 
 
+@pytest.mark.slow
 def test_a_template_that_is_killed_is_replaced(serve: Serve) -> None:
     server = serve("-w", "1", "--preload", files={"app.py": VERSION})
     server.wait_workers(2)
@@ -104,6 +107,7 @@ def test_hooks_keep_their_order_and_arguments(serve: Serve) -> None:
         assert order == ["pre", "post"]
 
 
+@pytest.mark.slow
 def test_logs_are_reopened_in_the_template_too(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "1", "--preload", "--error-logfile", "error.log")
     server.wait_workers(2)
@@ -148,6 +152,7 @@ def test_refork_shares_what_a_worker_has_filled(serve: Serve) -> None:
     assert warm > 0
 
 
+@pytest.mark.slow
 def test_refork_under_load(serve: Serve) -> None:
     server = serve("-w", "2", "--preload", "--refork-after", "100")
     with Load(server) as load:

@@ -53,6 +53,7 @@ def test_twenty_reloads(serve: Serve, options: tuple[str, ...]) -> None:
     assert_smooth(load)
 
 
+@pytest.mark.slow
 def test_a_reload_of_an_application_that_is_slow_to_import(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2", "--reload-surge", "100%")
     with Load(server) as load:
@@ -83,6 +84,7 @@ def test_reloads_that_are_called_off(serve: Serve, tmp_path: Path) -> None:
     assert server.log().count("The old generation goes on serving") == 2
 
 
+@pytest.mark.slow
 def test_upgrades_of_the_binary(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2", "--pid", "pid", files={"gunicorn.conf.py": ""})
     with Load(server) as load:
@@ -164,6 +166,7 @@ def test_max_requests_with_eight_clients(serve: Serve) -> None:
     assert len(load.workers) > 4
 
 
+@pytest.mark.slow
 def test_workers_that_grow(serve: Serve) -> None:
     leak = APP.replace("    body", "    hoard.append(bytearray(os.urandom(1) * 65536))\n    body")
     server = serve("-w", "2", "--worker-max-memory", "80M", files={"app.py": "hoard = []\n" + leak})
@@ -188,6 +191,7 @@ def test_term_in_the_middle(serve: Serve) -> None:
     assert [one for one in load.failures if "ConnectionRefused" not in one.error] == []
 
 
+@pytest.mark.slow
 def test_the_arbiter_is_killed(serve: Serve) -> None:
     slow = APP.replace("    body", "    if 'slow' in environ['PATH_INFO']: time.sleep(4)\n    body")
     server = serve("-w", "2", files={"app.py": "import time\n" + slow})

@@ -136,6 +136,8 @@ def _live(arbiter: Arbiter, generation: Generation, channel: socket.socket) -> N
     """Load the application, then fork workers; the exit codes are those of a worker."""
     code = child.CRASHED
     try:
+        # The collector would write to all that was inherited, and so copy it.
+        gc.freeze()
         arbiter.signals.forget()
         _let_go(arbiter, generation)
         hang.install_dump(arbiter.log)
@@ -179,8 +181,8 @@ def _serve(arbiter: Arbiter, generation: Generation, channel: socket.socket) -> 
         arbiter.log.reopen_files()
 
     signal.signal(signal.SIGUSR1, reopen)
-    # What is here now is here for good: pages that the collector never writes to stay shared.
-    gc.collect()
+    # What is here now is here for good: pages that the collector never writes to stay shared. It
+    # does not run first, as the holes that it leaves would be filled, and so copied, by workers.
     gc.freeze()
     try:
         channel.send(f"loaded {os.getpid()}".encode())
