@@ -4,10 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 SECONDS := 60
-SANITIZED := tests/http/test_twins.py tests/integration/test_exchanges.py
+SANITIZED := tests/test_compiled.py tests/http/test_twins.py tests/integration/test_exchanges.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-python lint fuzz asan bench docs clean
+.PHONY: help demo test test-python lint fuzz asan bench bench-balance docs clean
 
 help:
 	@echo "make demo    serve examples/demo on http://127.0.0.1:8000/ with two workers"
@@ -17,6 +17,7 @@ help:
 	@echo "make asan    run the compiled modules under AddressSanitizer"
 	@echo "make lint    check style, types and the direction of imports"
 	@echo "make bench   measure this server beside its peers; BENCH=--quick for a first look"
+	@echo "make bench-balance  measure how long requests wait though a server is free"
 	@echo "make docs    write docs/settings.md anew from the settings' declarations"
 	@echo "make clean   remove what was built"
 
@@ -27,7 +28,7 @@ test: $(VENV)/.installed-for-tests
 	$(BIN)/pytest
 
 test-python: $(VENV)/.installed-for-tests
-	GUNICORN_PURE_PYTHON=1 $(BIN)/pytest tests/http tests/wsgi tests/integration
+	GUNICORN_PURE_PYTHON=1 $(BIN)/pytest tests/test_compiled.py tests/http tests/wsgi tests/integration
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check
@@ -58,6 +59,10 @@ bench:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m benchmarks.install
 	benchmarks/.venv/bin/python -m benchmarks $(BENCH)
+
+bench-balance:
+	$(PYTHON) -m benchmarks.install
+	benchmarks/.venv/bin/python -m benchmarks.balance $(BENCH)
 
 docs: $(VENV)/.installed
 	$(BIN)/python -m gunicorn.config.reference > docs/settings.md

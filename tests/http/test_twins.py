@@ -1,17 +1,14 @@
 """The compiled head parser and response renderer, held to their Python twins.
 
 Both are asked the same, and everything that is visible of their answers has to be equal: what an
-application gets, what the connection goes by, and the error of the rule that is broken. Where the
-compiled modules are not installed there is nothing to compare; the first test says whether that
-is as the environment wants it.
+application gets, what the connection goes by, and the error of the rule that is broken. Without the
+compiled modules there is nothing to compare: see tests/test_compiled.py.
 """
 
 from __future__ import annotations
 
 import itertools
-import os
 import random
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -20,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gunicorn import compiled
+from gunicorn.http import _head, careful
 from gunicorn.http.head import MAX_HOSTS, MAX_NAMES, HeadParser
 from gunicorn.http.policy import Policy
 from gunicorn.http.response import InvalidResponse, ResponseRenderer
@@ -28,46 +25,29 @@ from tests.http.corpus import Case, compare, connect, load, make_policy, run
 from tests.http.generate import damage, requests
 from tests.http.twins import POLICIES, cut, told, told_of_pieces
 
-TWINS: list[Any] = []
-"""The module that has the compiled twins, if there is one."""
 
-if compiled.available():
-    from gunicorn.http import _head
-
-    TWINS.append(_head)
+def test_the_twins_are_two() -> None:
+    assert _head.HeadParser is not HeadParser
+    assert _head.ResponseRenderer is not ResponseRenderer
+    assert _head.__file__.endswith(".so")
 
 
-def test_compiled_modules_are_there_as_the_environment_wants() -> None:
-    """Without GUNICORN_PURE_PYTHON=1 every test below runs, and with it none does."""
-    wanted = os.environ.get("GUNICORN_PURE_PYTHON") != "1" and sys.implementation.name == "cpython"
-    assert compiled.available() == wanted
-    assert bool(TWINS) == wanted
-
-
-@pytest.mark.parametrize("module", TWINS)
-def test_the_twins_are_two(module: Any) -> None:
-    assert module.HeadParser is not HeadParser
-    assert module.ResponseRenderer is not ResponseRenderer
-    assert module.__file__.endswith(".so")
-
-
-def pair(module: Any, policy: Policy) -> tuple[HeadParser, HeadParser]:
-    return module.HeadParser(policy), HeadParser(policy)
+def pair(policy: Policy) -> tuple[HeadParser, HeadParser]:
+    return _head.HeadParser(policy), HeadParser(policy)
 
 
 # The corpus
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_corpus_whole_and_in_pieces(module: Any) -> None:
+def test_corpus_whole_and_in_pieces() -> None:
     """Each case by the compiled parser as the file says, and by both with equal results."""
     for case in load():
         policy = make_policy(case.settings)
-        compare(case, run(connect(policy, case.peer, module.HeadParser), [case.data]))
+        compare(case, run(connect(policy, case.peer, _head.HeadParser), [case.data]))
         for pieces in ways(case):
             fast, python = (
                 run(connect(policy, case.peer, parser), pieces)
-                for parser in (module.HeadParser, HeadParser)
+                for parser in (_head.HeadParser, HeadParser)
             )
             assert fast == python, (case.place, pieces)
 
@@ -85,20 +65,18 @@ def ways(case: Case) -> Iterable[list[bytes]]:
         yield cut(data, chance)
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_corpus_by_parsers_that_have_seen_it_all(module: Any) -> None:
+def test_corpus_by_parsers_that_have_seen_it_all() -> None:
     """One pair of parsers for all cases, twice over: what they remember changes nothing."""
-    pairs = [pair(module, policy) for policy in POLICIES]
+    pairs = [pair(policy) for policy in POLICIES]
     cases = [case.data for case in load() if len(case.data) < 20_000]
     for data, (fast, python) in itertools.product(cases * 2, pairs):
         for trusted in (False, True):
             assert told(fast, data, trusted=trusted) == told(python, data, trusted=trusted), data
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_every_prefix_and_every_start(module: Any) -> None:
+def test_every_prefix_and_every_start() -> None:
     """The bytes end at every place, and the head begins at every place."""
-    fast, python = pair(module, Policy())
+    fast, python = pair(Policy())
     data = get("Host: a", "X-Y:  z ", "Content-Length: 12").replace(b"/", b"/%41?b", 1) + b"GET / H"
     for end in range(1, len(data)):
         assert told(fast, data[:end]) == told(python, data[:end]), data[:end]
@@ -106,9 +84,8 @@ def test_every_prefix_and_every_start(module: Any) -> None:
         assert told(fast, data, start=start) == told(python, data, start=start), data[start:]
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_every_byte_at_every_place(module: Any) -> None:
-    fast, python = pair(module, Policy())
+def test_every_byte_at_every_place() -> None:
+    fast, python = pair(Policy())
     data = b"GET /a?b HTTP/1.1\r\nHost: a\r\nX: yz\r\n\r\n"
     for place, byte in itertools.product(range(len(data)), range(256)):
         spoiled = data[:place] + bytes([byte]) + data[place + 1 :]
@@ -118,12 +95,11 @@ def test_every_byte_at_every_place(module: Any) -> None:
 # Made up
 
 
-@pytest.mark.parametrize("module", TWINS)
 @pytest.mark.parametrize("policy", POLICIES, ids=["strict", "permissive", "tight", "odd"])
-def test_generated(module: Any, policy: Policy) -> None:
+def test_generated(policy: Policy) -> None:
     chance = random.Random(4)
     kinds: Counter[type] = Counter()
-    fast, python = pair(module, policy)
+    fast, python = pair(policy)
     for data in requests(4, 1500):
         trusted = chance.random() < 0.5
         answer = told(fast, data, trusted=trusted)
@@ -184,14 +160,13 @@ FREELY = settings(
 )
 
 
-@pytest.mark.parametrize("module", TWINS)
 @settings(FREELY, max_examples=600)
 @given(data=INPUTS, trusted=st.booleans(), policy=st.sampled_from(POLICIES), seed=st.integers())
 @example(b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", False, POLICIES[0], 0)
 @example(b"GET / HTTP/1.0\r\nConnection: close\r\n\r\n", True, POLICIES[3], 0)
-def test_hypothesis(module: Any, data: bytes, trusted: bool, policy: Policy, seed: int) -> None:
+def test_hypothesis(data: bytes, trusted: bool, policy: Policy, seed: int) -> None:
     """Twice with the same parsers: the second time they know the names."""
-    fast, python = pair(module, policy)
+    fast, python = pair(policy)
     for _ in range(2):
         assert told(fast, data, trusted=trusted) == told(python, data, trusted=trusted)
     pieces = cut(data, random.Random(seed))
@@ -207,9 +182,8 @@ def get(*fields: str) -> bytes:
     return "\r\n".join(["GET / HTTP/1.1", *fields, "", ""]).encode("latin-1")
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_more_names_than_are_remembered(module: Any) -> None:
-    fast, python = pair(module, Policy())
+def test_more_names_than_are_remembered() -> None:
+    fast, python = pair(Policy())
     known = [get("Host: a", f"X-{number}: {number}") for number in range(MAX_NAMES + 300)]
     for data in known + known[::-1]:
         assert told(fast, data) == told(python, data)
@@ -218,9 +192,8 @@ def test_more_names_than_are_remembered(module: Any) -> None:
         assert told(fast, data) == told(python, data)
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_spellings_of_a_name_are_one_field(module: Any) -> None:
-    fast, python = pair(module, Policy())
+def test_spellings_of_a_name_are_one_field() -> None:
+    fast, python = pair(Policy())
     spellings = ["".join(each) for each in itertools.product("hH", "oO", "sS", "tT")]
     for first, second in itertools.product(spellings, repeat=2):
         data = get(f"{first}: a", f"{second}: a")
@@ -233,19 +206,17 @@ def test_spellings_of_a_name_are_one_field(module: Any) -> None:
         assert told(fast, data) == told(python, data)
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_more_hosts_than_are_remembered(module: Any) -> None:
-    fast, python = pair(module, Policy())
+def test_more_hosts_than_are_remembered() -> None:
+    fast, python = pair(Policy())
     for number in [*range(MAX_HOSTS + 100), *range(MAX_HOSTS + 100)]:
         data = get(f"Host: h{number}.example:80")
         assert told(fast, data) == told(python, data)
     assert "InvalidHost" in str(told(fast, get("Host: h 1")))
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_values_are_not_mixed_up(module: Any) -> None:
+def test_values_are_not_mixed_up() -> None:
     """A value is remembered by its name: one of the same length, a longer one, one not ASCII."""
-    fast, python = pair(module, Policy())
+    fast, python = pair(Policy())
     values = ["a", "b", "ab", "", "é", "ée", "a" * 256, "a" * 255 + "b", "a" * 257, "\xff" * 256]
     for first, second in itertools.product(values, repeat=2):
         for value in (first, second, first):
@@ -256,23 +227,19 @@ def test_values_are_not_mixed_up(module: Any) -> None:
             assert answer["variables"]["HTTP_X"] == value
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_numbers_of_fields(module: Any) -> None:
+def test_numbers_of_fields() -> None:
     """Around the user's limit, and around what the compiled parser has room for."""
     for limit in (0, 1, 5, 127, 128, 129, 300):
-        fast, python = pair(module, Policy(limit_request_fields=limit))
+        fast, python = pair(Policy(limit_request_fields=limit))
         for count in (0, 1, 4, 5, 126, 127, 128, 129, 299, 300):
             data = get("Host: a", *(f"X-{number}: y" for number in range(count)))
             for _ in range(2):
                 assert told(fast, data) == told(python, data), (limit, count)
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_a_parser_that_reads_while_it_learns(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_parser_that_reads_while_it_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Learning a name runs Python, and with it whatever is due: here, another head each time."""
-    from gunicorn.http import careful
-
-    fast, python = pair(module, Policy())
+    fast, python = pair(Policy())
     meta_variable = careful.meta_variable
     inner = get("Host: a", "Accept: b")
     told(fast, inner)
@@ -325,16 +292,15 @@ def rendered(renderer: ResponseRenderer, status: str, fields: Any) -> Any:
     return known.length, known.close, known.upgrade, known.dropped, heads
 
 
-def pair_of_renderers(module: Any, server: str) -> tuple[ResponseRenderer, ResponseRenderer]:
+def pair_of_renderers(server: str) -> tuple[ResponseRenderer, ResponseRenderer]:
     """Two that agree on the time, for they never look at it again."""
-    renderers = module.ResponseRenderer(server), ResponseRenderer(server)
+    renderers = _head.ResponseRenderer(server), ResponseRenderer(server)
     for each in renderers:
         each.status_lines.date = "Date: now\r\n"
         each.status_lines.clear()
     return renderers
 
 
-@pytest.mark.parametrize("module", TWINS)
 @settings(FREELY, max_examples=120)
 @given(
     st.sampled_from(STATUSES[:4]) | st.sampled_from(STATUSES) | st.text(max_size=6),
@@ -344,35 +310,32 @@ def pair_of_renderers(module: Any, server: str) -> tuple[ResponseRenderer, Respo
     st.sampled_from(["gunicorn", ""]),
 )
 @example("101 Switching Protocols", [("X", "y")], "gunicorn")
-def test_responses(module: Any, status: str, fields: list[Any], server: str) -> None:
+def test_responses(status: str, fields: list[Any], server: str) -> None:
     """Again and again by one pair: the second time names and statuses are known."""
-    fast, python = pair_of_renderers(module, server)
+    fast, python = pair_of_renderers(server)
     for _ in range(3):
         assert rendered(fast, status, fields) == rendered(python, status, fields)
     assert rendered(fast, status, tuple(fields)) == rendered(python, status, tuple(fields))
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_each_status_with_each_field(module: Any) -> None:
-    fast, python = pair_of_renderers(module, "s")
+def test_each_status_with_each_field() -> None:
+    fast, python = pair_of_renderers("s")
     for _ in range(2):
         for status, field in itertools.product(STATUSES, RESPONSE_FIELDS):
             for fields in ([field], [("A", "b"), field], [field, field]):
                 assert rendered(fast, status, fields) == rendered(python, status, fields)
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_large_blocks_of_fields(module: Any) -> None:
+def test_large_blocks_of_fields() -> None:
     """Around the room that the compiled renderer has."""
-    fast, python = pair_of_renderers(module, "s")
+    fast, python = pair_of_renderers("s")
     for size in (8100, *range(8170, 8200), 9000, 70_000):
         for fields in ([("X", "a" * size)], [("X", "a" * 100), ("Y", "b" * (size - 106))]):
             assert rendered(fast, "200 OK", fields) == rendered(python, "200 OK", fields), size
 
 
-@pytest.mark.parametrize("module", TWINS)
-def test_more_statuses_and_names_than_are_remembered(module: Any) -> None:
-    fast, python = pair_of_renderers(module, "s")
+def test_more_statuses_and_names_than_are_remembered() -> None:
+    fast, python = pair_of_renderers("s")
     for number in [*range(1500), *range(1500)]:
         status, fields = f"200 {number}", [(f"X-{number}", "y"), ("Content-Length", "5")]
         one, other = fast.fields(status, fields), python.fields(status, fields)

@@ -2,11 +2,11 @@
 
 A server is started by each, in several configurations. What a client receives, to the end of its
 connection, and what is written to the logs has to be equal but for times and numbers of processes.
+Without the compiled modules there is nothing to compare: see tests/test_compiled.py.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from collections.abc import Iterator
@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from gunicorn import compiled
 from tests.http import corpus
 from tests.integration import exchange_app
 from tests.integration.wire import chunked, wire
@@ -69,11 +68,6 @@ SPECIAL = [
 ]
 
 
-def test_both_are_there_as_the_environment_wants() -> None:
-    """Where the compiled modules are not to be used, both servers below are of Python."""
-    assert compiled.available() == (os.environ.get("GUNICORN_PURE_PYTHON") != "1")
-
-
 Pair = dict[str, Server]
 
 
@@ -84,7 +78,7 @@ def pair(
     servers: Pair = {}
     source = (HERE / "exchange_app.py").read_text()
     try:
-        for parser in ("fast" if compiled.available() else "auto", "python"):
+        for parser in ("fast", "python"):
             servers[parser] = Server(
                 "app:app", "--http-parser", parser, "--log-level", "debug",
                 cwd=tmp_path_factory.mktemp(parser),
