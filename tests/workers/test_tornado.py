@@ -179,6 +179,14 @@ def test_other_worker_classes_name_a_tornado_application(tmp_path: Path, worker:
         )
 
 
+def test_checking_the_configuration_names_it(tmp_path: Path) -> None:
+    for worker, code in (("sync", 1), ("tornado", 0)):
+        args = ("-k", worker, "--check-config")
+        with Server("app:app", *args, cwd=tmp_path, files={"app.py": APP}, wait=False) as server:
+            assert server.wait() == code
+            assert ("this is a Tornado application" in server.log()) == bool(code)
+
+
 def test_an_asgi_application_on_sync_is_named(tmp_path: Path) -> None:
     files = {"app.py": "async def app(scope, receive, send): ...\n"}
     with Server("app:app", cwd=tmp_path, files=files, wait=False) as server:

@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 from gunicorn.app.environment import Surroundings
 from gunicorn.arbiter import daemon
 from gunicorn.arbiter.arbiter import Arbiter
-from gunicorn.config import Config, sources
+from gunicorn.config import Config, classes, sources
 from gunicorn.errors import AppImportError, ConfigError
-from gunicorn.workers import failure
+from gunicorn.workers import failure, interfaces
 
 
 class BaseApplication:
@@ -124,11 +124,14 @@ class BaseApplication:
             raise ConfigError(f"logger_class: {logger_class!r} is not a class")
         worker_class.check_config(self.cfg, logging.getLogger("gunicorn.error"))
         try:
-            self.wsgi()
+            app = self.wsgi()
         except (ConfigError, AppImportError):
             raise
         except Exception as exc:
             fail(f"the application cannot be loaded\n{failure.describe(exc).rstrip()}")
+        name = self.cfg.worker_class_str
+        if classes.is_own(name) and not any(kind in name for kind in ("tornado", "asgi")):
+            interfaces.check_wsgi(app, name)
         sys.exit(0)
 
 
