@@ -75,8 +75,8 @@ def gunicorn(environment: Path, workers: int, threads: int, *more: str) -> tuple
     )
 
 
-def contenders(main: Path, pypi: Path) -> list[Contender]:
-    """Every row of the table; `main` and `pypi` are virtual environments."""
+def contenders(main: Path, field: Path, pypi: Path) -> list[Contender]:
+    """Every row of the table; the arguments are virtual environments."""
     only = "--no-control-socket"
     return [
         Contender("sync-4x1", "gunicorn, this tree, 4 sync", main, gunicorn(main, 4, 1), True),
@@ -96,7 +96,7 @@ def contenders(main: Path, pypi: Path) -> list[Contender]:
             "Granian, 4 workers",
             main,
             (
-                *(str(main / "bin" / "granian"), "--interface", "wsgi", "--http", "1"),
+                *(str(field / "bin" / "granian"), "--interface", "wsgi", "--http", "1"),
                 *("--workers", "4", "--blocking-threads", "1", "--runtime-threads", "1"),
                 *("--no-ws", "--no-access-log", "--log-level", "warning", "--backlog", "2048"),
                 *("--host", "127.0.0.1", "--port", "{port}", "app:app"),
@@ -107,7 +107,7 @@ def contenders(main: Path, pypi: Path) -> list[Contender]:
             "uWSGI, 4 processes (closes after each)",
             main,
             (
-                *(str(main / "bin" / "pyuwsgi"), "--http-socket", "127.0.0.1:{port}"),
+                *(str(field / "bin" / "pyuwsgi"), "--http-socket", "127.0.0.1:{port}"),
                 *("--add-header", "Connection: close", "--module", "app:app"),
                 *("--processes", "4", "--listen", "1024", "--disable-logging"),
                 *("--die-on-term", "--need-app"),
@@ -257,6 +257,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the arrivals")
     parser.add_argument("--only", nargs="*", help="keys of the servers to measure")
     parser.add_argument("--main", type=Path, default=places.MAIN, help="environment of this tree")
+    parser.add_argument("--field", type=Path, help="that of the peers, if not the same")
     parser.add_argument("--pypi", type=Path, default=places.PYPI, help="that of PyPI's Gunicorn")
     options = parser.parse_args()
     requests = arrivals(options.seconds, options.seed)
@@ -270,7 +271,7 @@ def main() -> int:
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     print(f"| ideal: one queue | {best[0]:.1f} | {best[1]:.1f} | {best[2]:.1f} | 1 | 1 | | |")
     missed = []
-    for one in contenders(options.main, options.pypi):
+    for one in contenders(options.main, options.field or options.main, options.pypi):
         if options.only and one.key not in options.only:
             continue
         if not Path(one.command[0]).exists():
