@@ -58,7 +58,7 @@ def ways(case: Case) -> Iterable[list[bytes]]:
     yield [data]
     if len(data) <= 4000:
         yield [bytes([byte]) for byte in data]
-    for place in range(1, len(data), max(len(data) // 60, 1)):
+    for place in range(1, len(data), max(len(data) // 200, 1)):
         yield [data[:place], data[place:]]
     chance = random.Random(case.name)
     for _ in range(3):
