@@ -22,7 +22,7 @@ from gunicorn.wsgi.response import Response, Sink
 
 if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
-    from gunicorn.workers.leader import LeaderLoop
+    from gunicorn.workers.outside import OutsideLoop
 
 
 TAKEN = 4
@@ -38,7 +38,7 @@ class Blocks:
 
     __slots__ = ("close", "iterator", "loop")
 
-    def __init__(self, loop: LeaderLoop, result: Iterable[bytes]) -> None:
+    def __init__(self, loop: OutsideLoop, result: Iterable[bytes]) -> None:
         self.loop = loop
         self.iterator = iter(result)
         if hasattr(result, "close"):
@@ -59,7 +59,7 @@ class ThreadedHandler(RequestHandler):
 
     def __init__(
         self,
-        loop: LeaderLoop,
+        loop: OutsideLoop,
         worker: Worker,
         renderer: ResponseRenderer,
         response_class: type[Response],

@@ -18,25 +18,19 @@ takes the lead from a thread first takes its connection out of the poll set (`de
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import Any
 
-from gunicorn.scoreboard import BUSY_SINCE, CELLS, REQUESTS
 from gunicorn.workers.base import Worker
 from gunicorn.workers.connection import READING, SENDING, ConnectionLife
-from gunicorn.workers.crew import ThreadedHandler
 from gunicorn.workers.loop import (
-    EventLoop,
     ListenerChannel,
     WakeupChannel,
 )
+from gunicorn.workers.outside import OutsideLoop
 from gunicorn.workers.poller import READ, WRITE
 from gunicorn.workers.seat import Seat
 from gunicorn.workers.shedding import expendable
@@ -46,12 +40,6 @@ GLANCE = 0.005
 
 QUIET_GLANCES = 10
 """Looks without a request after which the guard sleeps until it is woken."""
-
-LASTING = 0.0005
-"""Mean duration of calls, in seconds, from which on each is worth a hand-over beforehand."""
-
-LONGEST = 0.02
-"""What a longer call counts as in the mean: one that hung once is forgotten after some tens."""
 
 LAST_LOOK = 1.0
 """Seconds that threads get to return when the loop ends."""
@@ -69,40 +57,16 @@ class SignalChannel(WakeupChannel):
         self.main.wake()
 
 
-class LeaderLoop(EventLoop):
+class LeaderLoop(OutsideLoop):
     """The connections of `worker`, served by `threads` threads."""
 
-    multithread = True
-
     def __init__(self, worker: Worker, threads: int) -> None:
-        self.lock = threading.RLock()
-        self.seats = [Seat(f"gunicorn-{number}") for number in range(threads)]
-        self.guard = Seat("gunicorn-guard")
-        self.main = self.guard
-        """Whose thread is the main one."""
-        self.leader = self.seats[0]
-        self.seat = self.leader
-        """Whose thread holds the lock."""
-        self.own = threading.local()
         self.idle: list[Seat] = []
         self.waiting: deque[tuple[ConnectionLife, float]] = deque()
-        self.running = 0
         self.threads: list[threading.Thread] = []
-        self.asleep = False
-        """Whether the guard has to be woken when the leader calls the application."""
-        # Without a global lock threads run at the same time, and no call is too short to share.
-        self.eager = self.always_eager = not getattr(sys, "_is_gil_enabled", lambda: True)()
-        """Whether the leader gives the lead away before it calls."""
-        self.mean_call = 0.0
         self.draining = False
         self.over = False
-        # What one request at a time writes there is not true of several.
-        self.scratch = memoryview(bytearray(CELLS * 8)).cast("d")
-        super().__init__(worker)
-        self.notify = self.note_progress
-
-    def new_handler(self, response_class: type[Any]) -> ThreadedHandler:
-        return ThreadedHandler(self, self.worker, self.renderer, response_class, self.scratch)
+        super().__init__(worker, threads)
 
     # The life of the threads
 
@@ -366,61 +330,6 @@ class LeaderLoop(EventLoop):
                 quiet = 0
         self.lock.release()
 
-    # In and out of the application. The lock is held where these are called.
-
-    def go_outside(self) -> Seat:
-        """The user's code is about to be called: let go of the lock."""
-        seat = self.seat
-        seat.outside = True
-        seat.serial += 1
-        seat.started = seat.moved = now = monotonic()
-        self.running += 1
-        if self.running == 1:
-            self.cells[BUSY_SINCE] = now
-        if seat is self.leader:
-            if self.eager:
-                self.replace_leader()
-            elif self.asleep:
-                self.guard.wake()
-        self.lock.release()
-        return seat
-
-    def come_back(self, seat: Seat) -> None:
-        """The user's code has returned to the thread of `seat`."""
-        self.lock.acquire()
-        self.seat = seat
-        seat.outside = False
-        self.running = running = self.running - 1
-        self.cells[BUSY_SINCE] = self.oldest() if running else 0.0
-        self.cells[REQUESTS] = self.worker.nr - running
-        lasted = min(monotonic() - seat.started, LONGEST)
-        self.mean_call += (lasted - self.mean_call) / 16
-        self.eager = self.always_eager or self.mean_call > LASTING
-        seat.named = False
-        if not self.worker.alive and self.leader is not seat:
-            self.wake_poller()
-
-    @contextlib.contextmanager
-    def outside(self) -> Iterator[None]:
-        """Run the user's code in the block; nothing changes when the thread is outside already."""
-        if self.own.seat.outside:
-            yield
-            return
-        seat = self.go_outside()
-        try:
-            yield
-        finally:
-            self.come_back(seat)
-
-    def note_progress(self) -> None:
-        """The call of this thread sends or receives, so it does not hang."""
-        self.own.seat.moved = monotonic()
-        self.worker.notify()
-
-    def oldest(self) -> float:
-        """When the oldest of the running calls began."""
-        return min((seat.started for seat in self.seats if seat.outside), default=0.0)
-
     def begin_drain(self) -> None:
         """The worker is to stop: no new connections, and everything that is idle ends soon."""
         raise NotImplementedError
@@ -428,8 +337,3 @@ class LeaderLoop(EventLoop):
     def end_when_drained(self) -> None:
         """Set `over` when nothing is left to do."""
         raise NotImplementedError
-
-    def wake_poller(self) -> None:
-        """Have the leader look at `alive`."""
-        with contextlib.suppress(BlockingIOError):
-            os.write(self.worker.PIPE[1], b"\0")
