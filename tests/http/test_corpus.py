@@ -66,4 +66,4 @@ def test_every_error_of_the_client_is_in_the_corpus() -> None:
 
 
 def test_the_corpus_is_large() -> None:
-    assert len(CASES) >= 120
+    assert len(CASES) >= 250
