@@ -84,7 +84,7 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	$(PIP) install --editable '.[test,lint]'
 	touch $@
 
-fuzz/.venv/.installed: pyproject.toml
+fuzz/.venv/.installed: pyproject.toml setup.py $(wildcard src/gunicorn/*/*.pyx src/gunicorn/*/*.pxd)
 	rm -rf fuzz/.venv
 	$(PYTHON) -m venv fuzz/.venv
 	fuzz/.venv/bin/python -m pip --disable-pip-version-check --quiet install \
