@@ -145,6 +145,7 @@ class Client:
         self.selector = selectors.DefaultSelector()
         self.free: list[socket.socket] = []
         self.began: dict[socket.socket, float] = {}
+        self.partial: dict[socket.socket, bytes] = {}
         self.latencies: list[float] = []
         self.errors = 0
         self.reconnected = 0
@@ -190,11 +191,13 @@ class Client:
             except OSError:
                 data = b""
             if data and sock in self.began:
-                # Head and body are so small that they come together.
+                # Head and body may come in two pieces.
+                whole = self.partial.pop(sock, b"") + data
+                if not whole.endswith(b"\r\n\r\nok"):
+                    self.partial[sock] = whole
+                    continue
                 self.latencies.append(time.perf_counter() - self.began.pop(sock))
-                if not data.endswith(b"ok"):
-                    self.errors += 1
-                if b"\r\nConnection: close\r\n" not in data:
+                if b"\r\nconnection: close\r\n" not in whole.lower():
                     self.free.append(sock)
                     continue
             self.replace(sock)
@@ -204,6 +207,7 @@ class Client:
         self.errors += self.began.pop(sock, None) is not None
         if sock in self.free:
             self.free.remove(sock)
+        self.partial.pop(sock, None)
         self.selector.unregister(sock)
         sock.close()
         self.reconnected += 1

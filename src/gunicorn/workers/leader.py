@@ -250,8 +250,7 @@ class LeaderLoop(OutsideLoop):
 
     def hand_over(self, seat: Seat) -> None:
         self.leader = seat
-        if seat is not self.seat:
-            seat.wake()
+        seat.wake()
 
     def resume(self) -> None:
         if self.worker.alive and self.now >= self.resume_at:
