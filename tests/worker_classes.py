@@ -7,4 +7,5 @@ from __future__ import annotations
 
 WORKER_CLASSES: dict[str, tuple[str, ...]] = {
     "sync": (),
+    "gthread": ("--worker-class", "gthread", "--threads", "4"),
 }
