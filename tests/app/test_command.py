@@ -13,6 +13,8 @@ from gunicorn.config import Config
 
 APP = "def app(environ, start_response):\n    return []\nnumber = 3\n"
 
+VERSIONS = [f"gunicorn (version 27.1.0, {parser} HTTP parser)\n" for parser in ("fast", "python")]
+
 
 @pytest.fixture
 def run(tmp_path: Path):
@@ -35,7 +37,7 @@ def run(tmp_path: Path):
 
 def test_version(run) -> None:
     result = run("--version")
-    assert (result.returncode, result.stdout) == (0, "gunicorn (version 27.1.0)\n")
+    assert (result.returncode, result.stdout) in [(0, line) for line in VERSIONS]
 
 
 def test_help(run) -> None:
@@ -66,7 +68,6 @@ def test_print_config(run) -> None:
         (["shop:number"], 1, "Error: application 'shop:number': it is an object of type int"),
         (["shop:ap"], 1, "did you mean 'app'?"),
         (["shpo:app"], 1, "Error: application 'shpo:app': there is no module 'shpo'; did you mean"),
-        (["-k", "gthread", "shop:app"], 1, "'gthread' is not supported yet"),
         (["-k", "snyc", "shop:app"], 1, "Error: worker class 'snyc' is neither known"),
         (["--logger-class", "a.B", "shop:app"], 1, "logger class 'a.B' cannot be imported"),
         (["-k", "collections.OrderedDict", "shop:app"], 1, "is not a worker class"),
