@@ -263,14 +263,12 @@ class Arbiter:
         """Load the application before the first fork, if asked to."""
         try:
             self.preload.begin(self.generation)
-            self.preload.finish()
-        except HaltServer:
-            raise
         except AppImportError as error:
             raise HaltServer(f"App failed to load: {error}", self.APP_LOAD_ERROR) from error
         except Exception as error:
             reason = f"App failed to load.\n{child.account(error)}"
             raise HaltServer(reason, self.WORKER_BOOT_ERROR) from error
+        self.preload.finish()
 
     def succeed(self, generation: Generation, channel: Any) -> NoReturn:
         """In a copy of a worker: be the template of its generation."""
