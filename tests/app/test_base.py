@@ -84,7 +84,8 @@ def test_wrong_setting_ends_with_a_message(
         Standalone(hello, {"workers": "many"})
     assert caught.value.code == 1
     assert capsys.readouterr().err == (
-        "Error: workers = 'many' (set by the application): expected a whole number, 0 or more, or 'auto'\n"
+        "Error: workers = 'many' (set by the application): "
+        "expected a whole number, 0 or more, or 'auto'\n"
     )
 
 

@@ -113,7 +113,9 @@ def app(environ, start_response):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("failures")
-    with Server("app:app", "--log-level", "debug", cwd=folder, files={"app.py": APP}) as server:
+    # A body in the making is the application's business where nothing of it is put into files.
+    options = ("--log-level", "debug", "--request-spool-size", "0")
+    with Server("app:app", *options, cwd=folder, files={"app.py": APP}) as server:
         yield server
 
 
