@@ -22,11 +22,14 @@ def extensions() -> list[Extension]:
             name,
             [f"src/{name.replace('.', '/')}.pyx"],
             extra_compile_args=["-O3"],
-            optional=True,
         )
         for name in MODULES
     ]
-    return cythonize(modules, include_path=["src"], build_dir="build/cython")
+    translated = cythonize(modules, include_path=["src"], build_dir="build/cython")
+    for extension in translated:
+        # Said here, as the translation forgets it: a build goes on without what does not compile.
+        extension.optional = True
+    return translated
 
 
 setup(ext_modules=extensions())
