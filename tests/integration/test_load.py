@@ -66,7 +66,8 @@ def test_workers_that_retire_lose_nothing(serve: Serve, keeping: list[str]) -> N
     )  # fmt: skip
     first = server.wait_workers(2)
     assert ab(server, *keeping, requests=4000, seconds=10) == 4000
-    server.wait_for("Autorestarting worker after current request.", count=3)
+    # A spent worker goes on serving until its successor has booted: two may answer all of them.
+    server.wait_for("Autorestarting worker after current request.", count=2)
     server.until(lambda: not set(first) & set(server.workers()), "new workers")
     assert "ERROR" not in server.log()
 
