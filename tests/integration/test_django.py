@@ -114,7 +114,10 @@ def server(
     (folder / "big.bin").write_bytes(os.urandom(3_000_000))
     if request.param == "gunicorn":
         server = Server("project.wsgi", "-w", "2", cwd=folder, files=FILES)
+        children = 2
     else:
+        # Its settings preload: beside the workers there is the template they are forked from.
+        children = 3
         port = free_port()
         server = Server(
             None,
@@ -122,7 +125,7 @@ def server(
             bind="", address=("127.0.0.1", port), env={"BIND": f"127.0.0.1:{port}"},
         )  # fmt: skip
     with server:
-        server.wait_workers(2)
+        server.wait_workers(children)
         yield server
 
 
