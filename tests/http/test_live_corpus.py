@@ -12,13 +12,16 @@ import itertools
 import json
 import random
 import socket
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.http.corpus import Case, Outcome, load
+from tests.http.fleet import LOG
 from tests.servers import Server, free_port, read_all
 from tests.worker_classes import WORKER_CLASSES
 
@@ -56,13 +59,7 @@ def live_cases() -> dict[Settings, list[Case]]:
 
 
 GROUPS = live_cases()
-FEW: list[Settings] = [
-    (),
-    (("proxy_allow_ips", "*"), ("proxy_protocol", "v2")),
-    (("limit_request_body", "5"),),
-    (("limit_request_field_size", "20"),),
-]
-"""Worker classes differ in how bytes come and go, not in the rules: these are enough for most."""
+ROOT = Path(__file__).parents[2]
 
 
 def translated(text: str) -> str:
@@ -71,8 +68,8 @@ def translated(text: str) -> str:
     return text
 
 
-def configuration(settings: Settings) -> str:
-    lines = ["keepalive = 30"]
+def configuration(settings: Settings, port: int) -> str:
+    lines = ["keepalive = 30", f"bind = ['127.0.0.1:{port}', 'unix:socket']"]
     for name, text in {**UNLESS_SET, **dict(settings)}.items():
         items = [translated(item.strip()) for item in text.split(",") if item.strip()]
         value: Any = int(text) if text.isdigit() else text
@@ -86,42 +83,56 @@ def configuration(settings: Settings) -> str:
     return "\n".join(lines)
 
 
-Servers = dict[Settings, Server]
+@dataclass(frozen=True)
+class Place:
+    """One server of the fleet: the folder that it runs in, and its port."""
+
+    folder: Path
+    port: int
+
+    def log(self) -> str:
+        return (self.folder / LOG).read_text()
+
+    def is_ready(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+Places = dict[Settings, Place]
 
 
 @pytest.fixture(scope="module", params=WORKER_CLASSES)
-def servers(
+def places(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Servers]:
-    """A server for each group of settings, all started at once."""
-    worker_class = request.param
-    wanted = list(GROUPS) if worker_class == "sync" else FEW
-    with contextlib.ExitStack() as stack:
-        found: Servers = {}
-        for number, settings in enumerate(wanted):
-            folder = tmp_path_factory.mktemp(f"{worker_class}{number}")
-            files = {"app.py": APP, "gunicorn.conf.py": configuration(settings)}
-            port = free_port()
-            options = ("--bind", f"unix:{folder}/socket", *WORKER_CLASSES[worker_class])
-            server = Server(
-                "app:app", *options, cwd=folder, files=files, wait=False,
-                bind=f"127.0.0.1:{port}",
-            )  # fmt: skip
-            found[settings] = stack.enter_context(server)
-        for server in found.values():
-            server.wait_ready()
+) -> Iterator[Places]:
+    """A server for each group of settings."""
+    root = tmp_path_factory.mktemp(request.param)
+    found: Places = {}
+    for number, settings in enumerate(GROUPS):
+        place = found[settings] = Place(root / str(number), free_port())
+        place.folder.mkdir()
+        (place.folder / "app.py").write_text(APP)
+        (place.folder / "gunicorn.conf.py").write_text(configuration(settings, place.port))
+    folders = [str(place.folder) for place in found.values()]
+    command = (sys.executable, "-m", "tests.http.fleet", *folders, "--")
+    with Server(
+        "app:app", *WORKER_CLASSES[request.param], cwd=root, command=command, bind="", wait=False,
+        address=("127.0.0.1", next(iter(found.values())).port), env={"PYTHONPATH": str(ROOT)},
+    ) as fleet:  # fmt: skip
+        for place in found.values():
+            fleet.until(place.is_ready, f"the server in {place.folder}")
         yield found
 
 
-def exchange(server: Server, case: Case, pieces: list[bytes]) -> bytes:
+def exchange(place: Place, case: Case, pieces: list[bytes]) -> bytes:
     """Send `pieces`, close the sending side, and return all that comes back."""
     if case.peer == "unix":
         client = socket.socket(socket.AF_UNIX)
-        client.connect(str(Path(server.cwd, "socket")))
+        client.connect(str(place.folder / "socket"))
     else:
         client = socket.socket()
         client.bind((translated(case.peer), 0))
-        client.connect(("127.0.0.1", server.port))
+        client.connect(("127.0.0.1", place.port))
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with client:
         client.settimeout(20)
@@ -192,20 +203,20 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in itertools.pairwise(borders)]
 
 
-def test_every_case(servers: Servers) -> None:
+def test_every_case(places: Places) -> None:
     sent = 0
-    for settings, server in servers.items():
+    for settings, place in places.items():
         for case in GROUPS[settings]:
             data = case.data
             chance = random.Random(case.name)
-            places = [chance.randrange(1, len(data)) for _ in range(3)]
+            borders = [chance.randrange(1, len(data)) for _ in range(3)]
             single = [data[i : i + 1] for i in range(min(len(data), 600))] + [data[600:]]
-            for pieces in ([data], cut(data, places), single):
+            for pieces in ([data], cut(data, borders), single):
                 try:
-                    check(case, exchange(server, case, pieces), server.port)
+                    check(case, exchange(place, case, pieces), place.port)
                 except AssertionError as error:
                     raise AssertionError(f"{case.place} {case.name}: {error}") from error
                 sent += 1
-        assert "Traceback" not in server.log(), server.log()
+        assert "Traceback" not in place.log(), place.log()
     print(f"{sent} requests")
-    assert sent >= 600
+    assert sent >= 750
