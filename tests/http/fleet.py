@@ -1,68 +1,59 @@
-"""Many servers at once: `python -m tests.http.fleet FOLDER... -- OPTIONS`.
+"""Many small servers of one worker class, each with a configuration of its own.
 
-Starting Python and importing what a server needs takes longer than a small server lives, so all
-of them are forked from one process that has imported it. Each then runs the command `gunicorn`
-with OPTIONS in its folder, where its configuration file and its application are, and writes its
-log there, to `server.log`. SIGTERM stops all; the exit code is 0 if that of each was.
+They are forked from one process, see `fork_servers`, which is imported by nobody but that process:
+what tests need would be in the servers too.
 """
 
 from __future__ import annotations
 
-import importlib
-import os
-import signal
+import contextlib
+import socket
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
-from gunicorn.app import wsgiapp
-from gunicorn.config import classes
+from tests.servers import Server, free_port
 
+ROOT = Path(__file__).parents[2]
 LOG = "server.log"
 
 
-def serve(folder: Path, options: list[str]) -> int:
-    """Run the command in `folder`; returns its exit code."""
-    os.chdir(folder)
-    log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    sys.argv = ["gunicorn", *options]
-    try:
-        wsgiapp.run("gunicorn")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    return 0
+@dataclass(frozen=True)
+class Place:
+    """One server: the folder that it runs in, and its port. It listens at `socket` there too."""
+
+    folder: Path
+    port: int
+
+    def log(self) -> str:
+        return (self.folder / LOG).read_text()
+
+    def is_ready(self) -> bool:
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
 
 
-def main() -> int:
-    """Start every server, and wait for the end of all."""
-    border = sys.argv.index("--")
-    folders, options = sys.argv[1:border], sys.argv[border + 1 :]
-    importlib.import_module("gunicorn.arbiter.arbiter")
-    if "--worker-class" in options:
-        classes.worker_class(options[options.index("--worker-class") + 1])
-    running: dict[int, str] = {}
-    for folder in folders:
-        pid = os.fork()
-        if pid == 0:
-            os._exit(serve(Path(folder), options))
-        running[pid] = folder
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        for pid in running:
-            os.kill(pid, signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, stop)
-    failed = 0
-    while running:
-        pid, status = os.wait()
-        folder = running.pop(pid)
-        if status:
-            failed = 1
-            print(f"{folder}: {os.waitstatus_to_exitcode(status)}", flush=True)
-    return failed
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+@contextlib.contextmanager
+def fleet(
+    root: Path, app: str, configurations: Sequence[str], options: Sequence[str]
+) -> Iterator[list[Place]]:
+    """Serve `app`, the source of a module, once for each of `configurations`; all end well."""
+    places = [Place(root / str(number), free_port()) for number in range(len(configurations))]
+    for place, configuration in zip(places, configurations, strict=True):
+        place.folder.mkdir()
+        (place.folder / "app.py").write_text(app)
+        (place.folder / "gunicorn.conf.py").write_text(
+            f"bind = ['127.0.0.1:{place.port}', 'unix:socket']\n{configuration}\n"
+        )
+    command = (
+        sys.executable, "-m", "tests.http.fork_servers",
+        *(str(place.folder) for place in places), "--",
+    )  # fmt: skip
+    with Server(
+        "app:app", *options, cwd=root, command=command, bind="", wait=False,
+        address=("127.0.0.1", places[0].port), env={"PYTHONPATH": str(ROOT)},
+    ) as servers:  # fmt: skip
+        for place in places:
+            servers.until(place.is_ready, f"the server in {place.folder}")
+        yield places

@@ -12,17 +12,14 @@ import itertools
 import json
 import random
 import socket
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.http.corpus import Case, Outcome, load
-from tests.http.fleet import LOG
-from tests.servers import Server, free_port, read_all
+from tests.http.fleet import Place, fleet
+from tests.servers import read_all
 from tests.worker_classes import WORKER_CLASSES
 
 APP = """\
@@ -59,7 +56,6 @@ def live_cases() -> dict[Settings, list[Case]]:
 
 
 GROUPS = live_cases()
-ROOT = Path(__file__).parents[2]
 
 
 def translated(text: str) -> str:
@@ -68,8 +64,8 @@ def translated(text: str) -> str:
     return text
 
 
-def configuration(settings: Settings, port: int) -> str:
-    lines = ["keepalive = 30", f"bind = ['127.0.0.1:{port}', 'unix:socket']"]
+def configuration(settings: Settings) -> str:
+    lines = ["keepalive = 30"]
     for name, text in {**UNLESS_SET, **dict(settings)}.items():
         items = [translated(item.strip()) for item in text.split(",") if item.strip()]
         value: Any = int(text) if text.isdigit() else text
@@ -83,21 +79,6 @@ def configuration(settings: Settings, port: int) -> str:
     return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class Place:
-    """One server of the fleet: the folder that it runs in, and its port."""
-
-    folder: Path
-    port: int
-
-    def log(self) -> str:
-        return (self.folder / LOG).read_text()
-
-    def is_ready(self) -> bool:
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
-
-
 Places = dict[Settings, Place]
 
 
@@ -107,21 +88,9 @@ def places(
 ) -> Iterator[Places]:
     """A server for each group of settings."""
     root = tmp_path_factory.mktemp(request.param)
-    found: Places = {}
-    for number, settings in enumerate(GROUPS):
-        place = found[settings] = Place(root / str(number), free_port())
-        place.folder.mkdir()
-        (place.folder / "app.py").write_text(APP)
-        (place.folder / "gunicorn.conf.py").write_text(configuration(settings, place.port))
-    folders = [str(place.folder) for place in found.values()]
-    command = (sys.executable, "-m", "tests.http.fleet", *folders, "--")
-    with Server(
-        "app:app", *WORKER_CLASSES[request.param], cwd=root, command=command, bind="", wait=False,
-        address=("127.0.0.1", next(iter(found.values())).port), env={"PYTHONPATH": str(ROOT)},
-    ) as fleet:  # fmt: skip
-        for place in found.values():
-            fleet.until(place.is_ready, f"the server in {place.folder}")
-        yield found
+    configurations = [configuration(settings) for settings in GROUPS]
+    with fleet(root, APP, configurations, WORKER_CLASSES[request.param]) as found:
+        yield dict(zip(GROUPS, found, strict=True))
 
 
 def exchange(place: Place, case: Case, pieces: list[bytes]) -> bytes:
