@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.integration.wire import Wire
 from tests.servers import Server, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,10 @@ class Place:
 
     def log(self) -> str:
         return (self.folder / LOG).read_text()
+
+    def connect(self, source: str = "127.0.0.1") -> Wire:
+        """A new connection from the address `source`."""
+        return Wire(socket.create_connection(("127.0.0.1", self.port), 20, (source, 0)))
 
     def is_ready(self) -> bool:
         with socket.socket() as client:

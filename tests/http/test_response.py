@@ -178,14 +178,35 @@ def test_a_status_without_reason_keeps_its_space() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Keep-Alive", "Proxy-Connection", "TE", "Trailer", "Transfer-Encoding", "transfer-encoding",
-     "Upgrade"],
+    ["Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "TE", "Trailer",
+     "Trailers", "Transfer-Encoding", "transfer-encoding", "Upgrade"],
 )  # fmt: skip
 def test_hop_by_hop_fields_are_dropped(name: str) -> None:
     renderer = ResponseRenderer()
     rendered = renderer.fields("200 OK", [("A", "1"), (name, "chunked"), ("B", "2")])
     assert rendered.block == "A: 1\r\nB: 2\r\n"
     assert rendered.dropped == [name]
+
+
+def test_a_field_that_would_be_dropped_is_refused_all_the_same() -> None:
+    for name in ("Connection", "Transfer-Encoding", "Keep-Alive"):
+        for value in ("a\r\nb", "a\n", "\0"):
+            with pytest.raises(InvalidResponse, match="CR, LF or NUL"):
+                render(fields=[(name, value)])
+
+
+def test_a_name_may_be_of_a_subclass() -> None:
+    """Frameworks have their own strings; they are as good, and are not kept."""
+
+    class Text(str):
+        __slots__ = ()
+
+    renderer = ResponseRenderer()
+    rendered = renderer.fields("200 OK", [(Text("X"), Text("y")), (Text("TE"), "x")])
+    assert (rendered.block, rendered.dropped) == ("X: y\r\n", ["TE"])
+    assert dict(renderer.kinds) == {}
+    with pytest.raises(InvalidResponse):
+        renderer.fields("200 OK", [(Text("X Y"), "z")])
 
 
 def test_upgrade_passes_with_101() -> None:

@@ -22,9 +22,12 @@ KINDS = {
     "connection": CONNECTION,
     "upgrade": UPGRADE,
     "keep-alive": HOP_BY_HOP,
+    "proxy-authenticate": HOP_BY_HOP,
+    "proxy-authorization": HOP_BY_HOP,
     "proxy-connection": HOP_BY_HOP,
     "te": HOP_BY_HOP,
     "trailer": HOP_BY_HOP,
+    "trailers": HOP_BY_HOP,
     "transfer-encoding": HOP_BY_HOP,
     "date": DATE,
     "server": SERVER,
@@ -46,12 +49,12 @@ class FieldKinds(dict[str, int]):
     """Field name as applications write it -> kind; a name that is no token raises."""
 
     def __missing__(self, name: object) -> int:
-        if type(name) is not str:
+        if not isinstance(name, str):
             raise InvalidResponse(f"field name {name!r} is not a str")
         if not TOKEN.fullmatch(name):
             raise InvalidResponse(f"invalid field name {name!r}")
         kind = KINDS.get(name.lower(), PLAIN)
-        if len(self) < MAX_NAMES:
+        if len(self) < MAX_NAMES and type(name) is str:
             self[name] = kind
         return kind
 
@@ -149,6 +152,9 @@ class ResponseRenderer:
             if not isinstance(value, str):
                 raise InvalidResponse(f"value {value!r} of field {name!r} is not a str")
             if kind != PLAIN:
+                # Of what is left out no less is asked than of what is sent.
+                if "\r" in value or "\n" in value or "\0" in value:
+                    raise InvalidResponse(f"CR, LF or NUL in the value {value!r} of {name}")
                 if kind == CONTENT_LENGTH:
                     length = self.read_length(value, length)
                     continue

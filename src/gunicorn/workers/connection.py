@@ -433,7 +433,11 @@ class ConnectionLife:
         request = self.request
         if request is None or request.version < (1, 1):
             return
-        rendered = self.loop.renderer.fields("103 Early Hints", fields)
+        # Whether the connection is kept, the final response will say.
+        hints = [field for field in fields if str(field[0]).lower() != "connection"]
+        rendered = self.loop.renderer.fields("103 Early Hints", hints)
+        if rendered.dropped:
+            self.loop.handler.warn_of_dropped(rendered.dropped)
         head, _, _, _ = self.loop.renderer.head(rendered, request.method, (1, 1), True, None)
         self.send(head)
 

@@ -50,7 +50,7 @@ class RequestHandler:
         self.pre_request = self.hook("pre_request")
         self.post_request = self.hook("post_request")
         self.response_class = response_class
-        self.warned_of: set[str] = set()
+        self.warned_of_dropped = False
 
     def batch_access(self) -> Callable[[], None] | None:
         """Have the lines of the access log written together, if that is possible.
@@ -267,14 +267,14 @@ class RequestHandler:
             response.abandon()
 
     def warn_of_dropped(self, names: list[str]) -> None:
-        for name in names:
-            if name.lower() not in self.warned_of and len(self.warned_of) < 16:
-                self.warned_of.add(name.lower())
-                self.log.warning(
-                    "The application returned the hop-by-hop field %s, which is the server's "
-                    "(PEP 3333); it is dropped, here and from now on.",
-                    name,
-                )
+        """Tell the log, once in a process, of fields that were not sent."""
+        if not self.warned_of_dropped:
+            self.warned_of_dropped = True
+            self.log.warning(
+                "The application returned hop-by-hop fields, which are the server's (PEP 3333): "
+                "%s. Such fields are dropped, here and from now on.",
+                ", ".join(names),
+            )
 
 
 def errors_streams(log: Any) -> Callable[[], list[Any]]:
