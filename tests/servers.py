@@ -9,29 +9,33 @@
 A server gets a session of its own, so every process that descends from it (workers, the master
 of a binary upgrade) can be found again; leaving the context ends them all, and complains when
 any of them outlived a stop. Every wait has a deadline and tells the log when it passes.
+
+What else tests need of processes, ports and sockets can be imported from here, too.
 """
 
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
-import random
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-DEADLINE = 20.0
-"""Seconds that any wait may take, unless told otherwise: generous, for machines are noisy."""
+from tests.client import Client, Reply, read_all
+from tests.ports import free_port
+from tests.processes import alive, processes
+from tests.waiting import DEADLINE, until
+
+__all__ = [
+    "DEADLINE", "HELLO", "Reply", "Server", "alive", "free_port", "processes", "read_all",
+    "started_in_test", "until",
+]  # fmt: skip
 
 HELLO = """\
 def app(environ, start_response):
@@ -43,90 +47,7 @@ def app(environ, start_response):
 T = TypeVar("T")
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses, from below the range that the kernel hands out."""
-    for _ in range(100):
-        port = random.randrange(10_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port on 127.0.0.1 between 10000 and 32000")
-
-
-def until(condition: Callable[[], T], what: str = "the condition", timeout: float = DEADLINE) -> T:
-    """Poll until `condition()` is true and return its value; AssertionError after `timeout`."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not so after {timeout} s")
-        time.sleep(0.02)
-
-
-@dataclass(frozen=True)
-class Stat:
-    """What /proc/PID/stat says of a process."""
-
-    pid: int
-    state: str
-    ppid: int
-    session: int
-
-
-def processes() -> Iterator[Stat]:
-    """Every process that is not a zombie."""
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            fields = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if fields[0] not in "ZX":
-            yield Stat(int(name), fields[0], int(fields[1]), int(fields[3]))
-
-
-def alive(pid: int) -> bool:
-    """Whether `pid` is a process that runs (a zombie does not)."""
-    return any(process.pid == pid for process in processes())
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A whole response, in http.client's words."""
-
-    status: int
-    reason: str
-    version: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
-
-    def read(self) -> bytes:
-        return self.body
-
-    def getheader(self, name: str, default: str | None = None) -> str | None:
-        value: str | None = self.headers.get(name, default)
-        return value
-
-
-class _Connection(http.client.HTTPConnection):
-    """An HTTP connection over a socket that is already open."""
-
-    def __init__(self, opened: socket.socket, host: str) -> None:
-        super().__init__(host)
-        self.sock = opened
-
-
-class Server:
+class Server(Client):
     """`python -m gunicorn ARGS APP`, started in `cwd`.
 
     `files` are written into `cwd` first. `env` is added to this process's environment, from which
@@ -156,13 +77,10 @@ class Server:
             path = self.cwd / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        self.tls = tls
-        if bind is None:
-            bind = f"127.0.0.1:{free_port()}"
-        self.bind = bind
-        self.address: tuple[str, int] | str = address or self._address_of(bind or "127.0.0.1:8000")
+        self.bind = f"127.0.0.1:{free_port()}" if bind is None else bind
+        super().__init__(address or self._address_of(self.bind or "127.0.0.1:8000"), tls)
         self.log_path = self._new_log()
-        binding = ["--bind", bind] if bind else []
+        binding = ["--bind", self.bind] if self.bind else []
         self.command = [*command, *binding, *args, *([app] if app else [])]
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
@@ -182,17 +100,6 @@ class Server:
             except BaseException:
                 self.clean_up()
                 raise
-
-    @property
-    def port(self) -> int:
-        """The TCP port (TypeError for a unix socket)."""
-        if isinstance(self.address, str):
-            raise TypeError(f"{self.address} has no port")
-        return self.address[1]
-
-    @property
-    def url(self) -> str:
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     # -- what it says ------------------------------------------------------------------------
 
@@ -304,61 +211,6 @@ class Server:
         until(lambda: not self.leftovers(), "the end of killed processes")
         return left
 
-    # -- talking to it -----------------------------------------------------------------------
-
-    def connect(self, timeout: float = DEADLINE, *, handshake: bool = True) -> socket.socket:
-        """A client socket connected to the server (wrapped when `tls` was given)."""
-        if isinstance(self.address, str):
-            client = socket.socket(socket.AF_UNIX)
-            client.settimeout(timeout)
-            try:
-                client.connect(self.address)
-            except OSError:
-                client.close()
-                raise
-        else:
-            client = socket.create_connection(self.address, timeout)
-        if self.tls and handshake:
-            return self.tls.wrap_socket(client, server_hostname="localhost")
-        return client
-
-    def request(
-        self,
-        method: str,
-        path: str = "/",
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: float = DEADLINE,
-    ) -> Reply:
-        """One request on a connection of its own (`Connection: close` unless `headers` say)."""
-        fields = {"Connection": "close", **(headers or {})}
-        host = "localhost" if isinstance(self.address, str) else f"127.0.0.1:{self.port}"
-        with self.connect(timeout) as client, contextlib.closing(_Connection(client, host)) as talk:
-            talk.request(method, path, body, fields)
-            response = talk.getresponse()
-            return Reply(
-                response.status,
-                response.reason,
-                response.version,
-                response.headers,
-                response.read(),
-            )
-
-    def get(
-        self,
-        path: str = "/",
-        headers: Mapping[str, str] | None = None,
-        timeout: float = DEADLINE,
-    ) -> Reply:
-        """GET `path` on a connection of its own."""
-        return self.request("GET", path, None, headers, timeout)
-
-    def raw(self, data: bytes, timeout: float = DEADLINE) -> bytes:
-        """Send bytes on a new connection and return all that comes back until it is closed."""
-        with self.connect(timeout) as client:
-            client.sendall(data)
-            return read_all(client)
-
     # -- a context ---------------------------------------------------------------------------
 
     def __enter__(self) -> Server:
@@ -402,14 +254,20 @@ class Server:
         return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **extra}
 
 
-def read_all(client: socket.socket) -> bytes:
-    """All bytes until the peer closes (a reset counts as closing)."""
-    received = bytearray()
-    while True:
-        try:
-            piece = client.recv(65536)
-        except ConnectionResetError:
-            return bytes(received)
-        if not piece:
-            return bytes(received)
-        received += piece
+@contextlib.contextmanager
+def started_in_test() -> Iterator[list[Server]]:
+    """The list to put servers in that a test starts: what still runs at its end is told to stop.
+
+    Each must end with 0 then, and leave no process. Their logs are shown when the test fails.
+    """
+    servers: list[Server] = []
+    try:
+        yield servers
+        for server in servers:
+            if server.process.poll() is None:
+                assert server.stop() == 0
+            server.assert_nothing_left()
+    finally:
+        for server in servers:
+            server.clean_up()
+            print(f"--- log of {server.command} ---\n{server.log()}")  # pytest shows it on failure

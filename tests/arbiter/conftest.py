@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.servers import HELLO, Server
+from tests.servers import HELLO, Server, started_in_test
 
 TINY = '''\
 """The least that a third party's worker class does: accept, answer, show life."""
@@ -67,25 +67,17 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     Whatever a test leaves running is stopped by TERM, and must go.
     """
-    servers: list[Server] = []
+    with started_in_test() as servers:
 
-    def start(*args: str, app: str | None = "app:app", **options: Any) -> Server:
-        files = {"tiny.py": TINY, "app.py": HELLO, **options.pop("files", {})}
-        for name in [name for name in files if name != "tiny.py" and (tmp_path / name).exists()]:
-            del files[name]
-        server = Server(
-            app, "-k", "tiny.Tiny", "-w", "2", *args, cwd=tmp_path, files=files, **options
-        )
-        servers.append(server)
-        return server
+        def start(*args: str, app: str | None = "app:app", **options: Any) -> Server:
+            files = {"tiny.py": TINY, "app.py": HELLO, **options.pop("files", {})}
+            for name in [*files]:
+                if name != "tiny.py" and (tmp_path / name).exists():
+                    del files[name]
+            server = Server(
+                app, "-k", "tiny.Tiny", "-w", "2", *args, cwd=tmp_path, files=files, **options
+            )
+            servers.append(server)
+            return server
 
-    try:
         yield start
-        for server in servers:
-            if server.process.poll() is None:
-                server.stop()
-            server.assert_nothing_left()
-    finally:
-        for server in servers:
-            server.clean_up()
-            print(f"--- log of {server.command} ---\n{server.log()}")  # pytest shows it on failure

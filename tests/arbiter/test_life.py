@@ -13,7 +13,7 @@ import pytest
 
 from gunicorn import __version__
 from tests.arbiter.conftest import Serve
-from tests.servers import alive, free_port, until
+from tests.servers import alive, until
 
 
 def test_serves_and_says_what_people_grep_for(serve: Serve) -> None:
@@ -282,7 +282,7 @@ def test_workers_have_nothing_of_the_arbiters_open(serve: Serve) -> None:
 
 def test_address_in_use_exits_with_one(serve: Serve, tmp_path: Path) -> None:
     with socket.socket() as taken:
-        taken.bind(("127.0.0.1", free_port()))
+        taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         server = serve("--pid", "pid", bind=f"127.0.0.1:{port}", wait=False)

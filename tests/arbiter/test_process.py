@@ -194,6 +194,7 @@ def test_the_service_manager_follows_an_upgrade(serve: Serve, tmp_path: Path) ->
 ACTIVATE = """\
 import os, socket, sys
 listener = socket.socket(socket.AF_UNIX) if "/" in sys.argv[1] else socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 listener.bind(sys.argv[1] if "/" in sys.argv[1] else ("127.0.0.1", int(sys.argv[1])))
 listener.listen()
 os.dup2(listener.fileno(), 3)

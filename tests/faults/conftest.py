@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.faults.load import APP
-from tests.servers import Server
+from tests.servers import Server, started_in_test
 
 Serve = Callable[..., Server]
 
@@ -17,21 +17,12 @@ Serve = Callable[..., Server]
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
     """Start servers of `app:app` in tmp_path; all are stopped, and none may leave a process."""
-    servers: list[Server] = []
+    with started_in_test() as servers:
 
-    def start(*args: str, app: str = "app:app", **options: Any) -> Server:
-        files = {"app.py": APP, **options.pop("files", {})}
-        server = Server(app, *args, cwd=tmp_path, files=files, **options)
-        servers.append(server)
-        return server
+        def start(*args: str, app: str = "app:app", **options: Any) -> Server:
+            files = {"app.py": APP, **options.pop("files", {})}
+            server = Server(app, *args, cwd=tmp_path, files=files, **options)
+            servers.append(server)
+            return server
 
-    try:
         yield start
-        for server in servers:
-            if server.process.poll() is None:
-                server.stop()
-            server.assert_nothing_left()
-    finally:
-        for server in servers:
-            server.clean_up()
-            print(f"--- log of {server.command} ---\n{server.log()}")  # pytest shows it on failure

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gunicorn import compiled
-from tests.servers import Server
+from tests.servers import Server, started_in_test
 
 # Two of a kind are not worth comparing; tests/test_compiled.py says whether there should be more.
 collect_ignore = [] if compiled.available() else ["test_exchanges.py"]
@@ -23,23 +23,14 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     A server that does not end in good order fails the test.
     """
-    servers: list[Server] = []
+    with started_in_test() as servers:
 
-    def start(
-        source: str | None, *args: str, app: str | None = "app:app", **options: Any
-    ) -> Server:
-        files = {**({"app.py": source} if source else {}), **options.pop("files", {})}
-        server = Server(app, *args, cwd=options.pop("cwd", tmp_path), files=files, **options)
-        servers.append(server)
-        return server
+        def start(
+            source: str | None, *args: str, app: str | None = "app:app", **options: Any
+        ) -> Server:
+            files = {**({"app.py": source} if source else {}), **options.pop("files", {})}
+            server = Server(app, *args, cwd=options.pop("cwd", tmp_path), files=files, **options)
+            servers.append(server)
+            return server
 
-    try:
         yield start
-        for server in servers:
-            if server.process.poll() is None:
-                assert server.stop() == 0
-            server.assert_nothing_left()
-    finally:
-        for server in servers:
-            server.clean_up()
-            print(f"--- log of {server.command} ---\n{server.log()}")  # pytest shows it on failure

@@ -56,7 +56,7 @@ def test_several_addresses_at_once(serve: Serve, tmp_path: Path) -> None:
 
 
 def test_ipv6(serve: Serve) -> None:
-    server = serve(APP, bind=f"[::1]:{free_port()}")
+    server = serve(APP, bind=f"[::1]:{free_port('::1')}")
     with socket.create_connection(("::1", server.port), 10) as sock, Wire(sock) as client:
         answer = client.get().body.decode().split()
     assert answer[1:4] == ["'::1'", repr(str(server.port)), "'::1'"]

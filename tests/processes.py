@@ -1,0 +1,39 @@
+"""What /proc says of the processes that run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What /proc/PID/stat says of a process."""
+
+    pid: int
+    state: str
+    ppid: int
+    session: int
+
+
+def processes() -> Iterator[Stat]:
+    """Every process that is not a zombie."""
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (process := stat(int(name))) is not None:
+            yield process
+
+
+def stat(pid: int) -> Stat | None:
+    """The process `pid`; None when there is none, or a zombie."""
+    try:
+        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else Stat(pid, fields[0], int(fields[1]), int(fields[3]))
+
+
+def alive(pid: int) -> bool:
+    """Whether `pid` is a process that runs (a zombie does not)."""
+    return stat(pid) is not None
