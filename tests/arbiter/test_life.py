@@ -70,7 +70,15 @@ def test_term_lets_a_request_finish(serve: Serve, tmp_path: Path) -> None:
         server.until((tmp_path / "began").exists, "a request in progress")
         server.send_signal(signal.SIGTERM)
         assert client.recv(100).endswith(b"done")
-    assert server.stop() == 0
+    assert server.wait() == 0
+
+
+def test_who_signals_until_the_very_end_does_not_change_the_exit_code(serve: Serve) -> None:
+    server = serve("-w", "1")
+    server.get("/")
+    while server.process.poll() is None:
+        server.send_signal(signal.SIGTERM)
+    assert server.wait() == 0
 
 
 def test_a_second_term_hastens(serve: Serve, tmp_path: Path) -> None:

@@ -91,8 +91,10 @@ def test_user_and_group(serve: Serve, tmp_path: Path) -> None:
         assert server.wait() != 0
         server.wait_for(f"may not become user {user.pw_uid} and group {group.gr_gid}")
         return
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)  # pytest's folders are for its own user alone
+    folder = tmp_path
+    while folder.stat().st_mode & 0o005 != 0o005:  # pytest's folders are for its own user alone
+        folder.chmod(0o755)
+        folder = folder.parent
     server = serve(IDENTITY, *options)
     ids = server.get("/").text.split(" ", 4)
     assert ids[:4] == [str(user.pw_uid)] * 2 + [str(group.gr_gid)] * 2

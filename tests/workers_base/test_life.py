@@ -65,6 +65,30 @@ def test_a_quick_stop_calls_the_hook_once_and_leaves_the_loop(tmp_path: Path, si
         assert "stopped" not in process.log
 
 
+def test_a_quick_stop_that_comes_inside_a_destructor_is_repeated(tmp_path: Path) -> None:
+    """What a destructor raises is dropped, the exit of a signal handler too."""
+
+    class Destructible:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGQUIT)
+
+    def load() -> Any:
+        Destructible()
+        return "application"
+
+    class Stubborn(LoopingWorker):
+        def run(self) -> None:
+            self.alive = True
+            super().run()
+
+    with WorkerProcess(tmp_path, load=load, worker_class=Stubborn) as process:
+        process.wait_for("running")
+        assert "An exit was dropped in <function " in process.log
+        process.kill(signal.SIGINT)
+        assert process.exit_code() == 0
+        assert "stopped" not in process.log
+
+
 def test_abort_calls_its_hook_and_exits_1(tmp_path: Path) -> None:
     with WorkerProcess(tmp_path, config(worker_abort=hook("worker_abort"))) as process:
         process.wait_for("running")

@@ -100,6 +100,7 @@ class Arbiter:
             status, self.stopping = child.CRASHED, "quick"
             self.log.exception("Unhandled exception in the arbiter")
         self.stop(graceful=self.stopping == "graceful", asked=status == 0)
+        self.signals.end()
         sys.exit(status)
 
     # -- the story -----------------------------------------------------------------------------

@@ -107,6 +107,16 @@ class SignalQueue:
         """Let in the signals that `held` holds back."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
 
+    @staticmethod
+    def end() -> None:
+        """Ignore what would end this process: it ends by itself, and with the right exit code.
+
+        The interpreter gives signals that have a handler their default action back before it
+        is gone, and one more TERM from somebody impatient would count as the reason of the end.
+        """
+        for signum in HURRY:
+            signal.signal(signum, signal.SIG_IGN)
+
     def forget(self) -> None:
         """In a forked process: give every signal its default action back, and let it in.
 

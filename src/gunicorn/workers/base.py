@@ -236,6 +236,7 @@ class Worker:
         # A handler and not SIG_IGN, which the programs that the application starts would inherit.
         signal.signal(signal.SIGHUP, self.handle_hangup)
         signal.signal(signal.SIGUSR2, self.handle_usr2)
+        self._watch_for_lost_exits()
         hang.install_dump(self.log)
         # Requests in progress go on: these must not fail a system call of the application.
         signal.siginterrupt(signal.SIGTERM, False)
@@ -378,6 +379,25 @@ class Worker:
         self.wsgi = failure.FailedApplication(text)
         for filename in failure.source_files(error):
             watcher.add_extra_file(filename)
+
+    def _watch_for_lost_exits(self) -> None:
+        """Have `handle_quit` act on the next signal when its exit came to nothing.
+
+        It does when the handler ran inside a destructor or a callback of a weak reference, the
+        import system's among them: what these raise is printed and dropped.
+        """
+        before = sys.unraisablehook
+
+        def hook(dropped: sys.UnraisableHookArgs) -> None:
+            if self._quitting and isinstance(dropped.exc_value, SystemExit):
+                self._quitting = False
+                self.log.debug(
+                    "An exit was dropped in %r; the next signal repeats it", dropped.object
+                )
+            else:
+                before(dropped)
+
+        sys.unraisablehook = hook
 
     def _interrupt(self) -> None:
         if not self._interrupted:
