@@ -4,8 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 SECONDS := 60
+HOT_PATH := tests/test_compiled.py tests/http tests/wsgi tests/integration
+PROCESSES := 4
+IN_TURN := -m alone
+AT_ONCE := -m 'not alone' -n $(PROCESSES) --dist worksteal
 SANITIZED := tests/test_compiled.py tests/http/test_twins.py tests/integration/test_exchanges.py
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# The next run need not compile the tests again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-python lint fuzz asan bench bench-balance docs clean
 
@@ -24,11 +31,14 @@ help:
 demo: $(VENV)/.installed
 	cd examples/demo && exec $(BIN)/gunicorn
 
+# Most tests wait most of the time, so there are more processes than CPUs.
 test: $(VENV)/.installed-for-tests
-	$(BIN)/pytest
+	$(BIN)/pytest $(AT_ONCE)
+	$(BIN)/pytest $(IN_TURN)
 
 test-python: $(VENV)/.installed-for-tests
-	GUNICORN_PURE_PYTHON=1 $(BIN)/pytest tests/test_compiled.py tests/http tests/wsgi tests/integration
+	GUNICORN_PURE_PYTHON=1 $(BIN)/pytest $(AT_ONCE) $(HOT_PATH)
+	GUNICORN_PURE_PYTHON=1 $(BIN)/pytest $(IN_TURN) $(HOT_PATH)
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -12,11 +11,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 DEMO = ROOT / "examples" / "demo"
-
-
-def program(name: str) -> str | None:
-    """The path of a program, also where only root has its folder in PATH; None without it."""
-    return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 def check_config(arguments: Sequence[str]) -> None:

@@ -6,38 +6,20 @@ import contextlib
 import hashlib
 import http.client
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.deploy.places import DEMO, DEPLOY, program
-from tests.servers import Server, free_port, until
+from tests.deploy.places import DEMO, DEPLOY
+from tests.nginx import nginx
+from tests.servers import Server
 
 DEMO_FILES = {path.name: path.read_text() for path in DEMO.glob("*.py")}
 
-WRAPPER = """\
-{user}
-pid {prefix}/nginx.pid;
-error_log {prefix}/error.log;
-worker_processes 1;
-daemon off;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {prefix}/body;
-    proxy_temp_path {prefix}/proxy;
-    fastcgi_temp_path {prefix}/fastcgi;
-    uwsgi_temp_path {prefix}/uwsgi;
-    scgi_temp_path {prefix}/scgi;
-    include {prefix}/site.conf;
-}}
-"""
 
-
-def site(port: int, upstream: str, static: Path) -> str:
-    """The shipped site, with only its addresses and its folder changed."""
+def shipped_site(port: int, upstream: str, static: Path) -> str:
+    """deploy/nginx.conf, with only its addresses and its folder changed."""
     text = (DEPLOY / "nginx.conf").read_text()
     for old, new in [
         ("listen 80 default_server;", f"listen 127.0.0.1:{port} default_server;"),
@@ -50,40 +32,6 @@ def site(port: int, upstream: str, static: Path) -> str:
     return text
 
 
-@contextlib.contextmanager
-def nginx(prefix: Path, upstream: str) -> Iterator[int]:
-    """An nginx that proxies to `upstream`; yields its port."""
-    executable = program("nginx")
-    assert executable, "nginx is needed: apt-get install nginx"
-    static = prefix / "static"
-    static.mkdir(parents=True)
-    (static / "style.css").write_text("body {}")
-    port = free_port()
-    (prefix / "site.conf").write_text(site(port, upstream, static))
-    user = "user root;" if os.geteuid() == 0 else ""
-    (prefix / "nginx.conf").write_text(WRAPPER.format(prefix=prefix, user=user))
-    command = [executable, "-p", str(prefix), "-c", str(prefix / "nginx.conf")]
-    tested = subprocess.run(
-        [*command, "-t"], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert tested.returncode == 0, tested.stderr
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: answers(port), "nginx answers")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def answers(port: int) -> bool:
-    try:
-        request(port, "GET", "/static/style.css")
-    except OSError:
-        return False
-    return True
-
-
 def request(
     port: int, method: str, path: str, body: bytes | None = None
 ) -> tuple[int, http.client.HTTPMessage, str]:
@@ -93,14 +41,17 @@ def request(
         return response.status, response.headers, response.read().decode()
 
 
-@pytest.fixture(params=["tcp", "unix"])
-def port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
+@pytest.fixture(scope="module", params=["tcp", "unix"])
+def port(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of an nginx before the demo."""
-    unix = request.param == "unix"
-    bind = f"unix:{tmp_path}/gunicorn.sock" if unix else None
-    with Server("demo:app", cwd=tmp_path / "app", bind=bind, files=DEMO_FILES) as server:
-        upstream = bind if bind else f"127.0.0.1:{server.port}"
-        with nginx(tmp_path / "nginx", upstream) as port:
+    folder = tmp_path_factory.mktemp("site")
+    static = folder / "static"
+    static.mkdir()
+    (static / "style.css").write_text("body {}")
+    bind = f"unix:{folder}/gunicorn.sock" if request.param == "unix" else None
+    with Server("demo:app", cwd=folder / "app", bind=bind, files=DEMO_FILES) as server:
+        upstream = bind or f"127.0.0.1:{server.port}"
+        with nginx(folder / "nginx", lambda port: shipped_site(port, upstream, static)) as port:
             yield port
 
 

@@ -30,6 +30,7 @@ def assert_smooth(load: Load, slowest: float = 1.5) -> None:
     assert load.extra() < slowest
 
 
+@pytest.mark.alone
 def test_a_few_reloads(serve: Serve) -> None:
     server = serve("-w", "2")
     with Load(server) as load:
@@ -41,6 +42,7 @@ def test_a_few_reloads(serve: Serve) -> None:
     assert len(load.workers) >= 6
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--preload",)])
 def test_twenty_reloads(serve: Serve, options: tuple[str, ...]) -> None:
@@ -53,6 +55,7 @@ def test_twenty_reloads(serve: Serve, options: tuple[str, ...]) -> None:
     assert_smooth(load)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_reload_of_an_application_that_is_slow_to_import(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2", "--reload-surge", "100%")
@@ -64,6 +67,7 @@ def test_a_reload_of_an_application_that_is_slow_to_import(serve: Serve, tmp_pat
     assert_smooth(load)
 
 
+@pytest.mark.alone
 def test_reloads_that_are_called_off(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2", files={"gunicorn.conf.py": "timeout = 20\n"})
     first = server.wait_workers(2)
@@ -84,6 +88,7 @@ def test_reloads_that_are_called_off(serve: Serve, tmp_path: Path) -> None:
     assert server.log().count("The old generation goes on serving") == 2
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_upgrades_of_the_binary(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2", "--pid", "pid", files={"gunicorn.conf.py": ""})
@@ -139,6 +144,7 @@ def test_workers_that_are_killed(serve: Serve, seconds: int) -> None:
     assert server.process.poll() is None
 
 
+@pytest.mark.alone
 def test_storms_of_ttin_and_ttou(serve: Serve) -> None:
     server = serve("-w", "2")
     with Load(server) as load:
@@ -156,6 +162,7 @@ def test_storms_of_ttin_and_ttou(serve: Serve) -> None:
     assert server.process.poll() is None
 
 
+@pytest.mark.alone
 def test_max_requests_with_eight_clients(serve: Serve) -> None:
     server = serve("-w", "2", "--max-requests", "50")
     with Load(server) as load:
@@ -215,6 +222,7 @@ def test_the_arbiter_is_killed(serve: Serve) -> None:
     assert odd == []
 
 
+@pytest.mark.alone
 def test_a_log_on_a_full_disk(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2", "--access-logfile", "/dev/full", "--error-logfile", "/dev/full")
     with Load(server) as load:

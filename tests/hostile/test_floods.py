@@ -7,6 +7,8 @@ import socket
 import sys
 import time
 
+import pytest
+
 from tests.hostile.measure import APP, attack, cpu_seconds, fast_requests, memory, raise_limit
 from tests.integration.conftest import Serve
 from tests.integration.wire import Wire
@@ -50,6 +52,7 @@ def test_descriptors_that_run_out(serve: Serve) -> None:
     assert server.workers() == [worker]
 
 
+@pytest.mark.alone
 def test_ten_thousand_kept_connections(serve: Serve) -> None:
     """They cost memory only, and each of them is served when it asks again."""
     count = min(MANY, raise_limit() - SPARE) // 100 * 100

@@ -24,6 +24,7 @@ def connections(server: Server) -> int:
     return found
 
 
+@pytest.mark.alone
 def test_thousands_of_slow_clients_at_once(serve: Serve) -> None:
     """1,000 slow heads, 1,000 slow bodies and 200 that do not read, against two workers."""
     raise_limit()

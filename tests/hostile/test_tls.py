@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import write_pair
 from tests.hostile.measure import APP, attack, fast_requests
 from tests.integration.wire import render, wire
 from tests.servers import Server, read_all
-from tests.sock.test_tls import write_pair
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.alone
 def test_silent_and_slow_clients_on_the_tls_port(server: Server) -> None:
     """200 that never shake hands, and 200 that speak something else, slowly."""
     alone = fast_requests(server, 100)

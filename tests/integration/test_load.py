@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import subprocess
 import threading
@@ -12,18 +11,15 @@ import time
 import pytest
 
 from tests.integration.conftest import Serve
+from tests.programs import program
 from tests.servers import HELLO, Server
 
-
-def program(name: str, package: str) -> str:
-    found = shutil.which(name)
-    assert found, f"{name} is needed: apt-get install {package}"
-    return found
+pytestmark = pytest.mark.alone  # for others: wrk and ab take all that the CPUs have
 
 
-def ab(server: Server, *options: str, requests: int = 100_000, seconds: int = 2) -> int:
+def ab(server: Server, *options: str, requests: int, seconds: int) -> int:
     """Run ab; returns how many requests it made. AssertionError when one of them failed."""
-    command = [program("ab", "apache2-utils"), "-q", "-r", "-s", "20", "-c", "100"]
+    command = [program("ab"), "-q", "-r", "-s", "20", "-c", "100"]
     done = subprocess.run(
         [*command, "-t", str(seconds), "-n", str(requests), *options, server.url + "/"],
         capture_output=True, text=True, timeout=60, check=False,
@@ -44,15 +40,17 @@ def number(pattern: str, text: str) -> int:
 @pytest.mark.parametrize("keepalive", ["0", "60"])
 def test_wrk_and_ab(serve: Serve, keepalive: str) -> None:
     server = serve(HELLO, "-w", "2", "--keep-alive", keepalive)
-    server.wait_workers(2)
+    workers = server.wait_workers(2)
     done = subprocess.run(
-        [program("wrk", "wrk"), "-t", "2", "-c", "100", "-d", "2", server.url + "/"],
+        [program("wrk"), "-t", "2", "-c", "100", "-d", "1", server.url + "/"],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert number(r"(\d+) requests in", done.stdout) > 200, done.stdout
     assert "Non-2xx" not in done.stdout, done.stdout
     assert "Socket errors" not in done.stdout, done.stdout
-    assert ab(server, "-k") > 200
+    for keeping in ([], ["-k"]):
+        assert ab(server, *keeping, requests=5000, seconds=10) == 5000
+    assert server.workers() == workers
     assert server.stop() == 0
     assert "ERROR" not in server.log()
 

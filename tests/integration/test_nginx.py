@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.wire import Wire, chunked, wire
-from tests.servers import Server, free_port, until
+from tests.nginx import nginx
+from tests.servers import Server
 
 SIZE = 20 * 1024 * 1024
 
@@ -48,70 +46,26 @@ def app(environ, start_response):
     return [" ".join([*values, str(len(connections))]).encode()]
 """
 
-CONFIG = """\
-{user}
-pid {prefix}/nginx.pid;
-error_log {prefix}/error.log;
-worker_processes 1;
-daemon off;
-events {{ worker_connections 128; }}
-http {{
-    access_log off;
-    client_body_temp_path {prefix}/body;
-    proxy_temp_path {prefix}/proxy;
-    fastcgi_temp_path {prefix}/fastcgi;
-    uwsgi_temp_path {prefix}/uwsgi;
-    scgi_temp_path {prefix}/scgi;
-    client_max_body_size 100m;
-    upstream app {{
-        server {upstream};
-        keepalive 4;
-    }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://app;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Proto https;
-            proxy_request_buffering off;
-            proxy_next_upstream off;
-        }}
+SITE = """\
+client_max_body_size 100m;
+upstream app {{
+    server {upstream};
+    keepalive 4;
+}}
+server {{
+    listen 127.0.0.1:{port};
+    location / {{
+        proxy_pass http://app;
+        proxy_http_version 1.1;
+        proxy_set_header Connection "";
+        proxy_set_header Host $http_host;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto https;
+        proxy_request_buffering off;
+        proxy_next_upstream off;
     }}
 }}
 """
-
-
-@contextlib.contextmanager
-def nginx(prefix: Path, upstream: str) -> Iterator[int]:
-    """An nginx in front of `upstream`; yields its port."""
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert program, "nginx is needed: apt-get install nginx"
-    prefix.mkdir()
-    port = free_port()
-    config = prefix / "nginx.conf"
-    config.write_text(
-        CONFIG.format(
-            prefix=prefix, port=port, upstream=upstream,
-            user="user root;" if os.geteuid() == 0 else "",
-        )
-    )  # fmt: skip
-    process = subprocess.Popen(
-        [program, "-p", str(prefix), "-c", str(config)], stderr=subprocess.DEVNULL
-    )
-
-    def answers() -> bool:
-        assert process.poll() is None, (prefix / "error.log").read_text()
-        return (prefix / "nginx.pid").exists()
-
-    try:
-        until(answers, "nginx runs")
-        yield port
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @pytest.fixture(scope="module", params=["tcp", "unix"])
@@ -125,7 +79,8 @@ def front(
     with Server("app:app", *options, cwd=folder, bind=bind, files={"app.py": APP}) as server:
         upstream = bind or f"127.0.0.1:{server.port}"
         address = server.address
-        with nginx(folder / "prefix", upstream) as port:
+        prefix = folder / "prefix"
+        with nginx(prefix, lambda port: SITE.format(port=port, upstream=upstream)) as port:
             server.address = ("127.0.0.1", port)
             yield server
             server.address = address

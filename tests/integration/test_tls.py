@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import write_pair
 from tests.integration.conftest import Serve
 from tests.integration.wire import Truncated, Wire, chunked, render, wire
 from tests.servers import Server, read_all
-from tests.sock.test_tls import write_pair
 
 SIZE = 20 * 1024 * 1024
 

@@ -12,9 +12,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.certificates import Certificate
 from tests.integration.wire import chunked, render, wire
 from tests.servers import Server, until
-from tests.workers.conftest import Certificate
 
 APP = """\
 import hashlib, os, select, socket, subprocess, sys, threading, time

@@ -69,6 +69,7 @@ def and_leave(server: Server, clients: contextlib.ExitStack) -> Iterator[str]:
             yield ask(client)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("arrive", [in_turn, at_once, and_leave])
 def test_idle_workers_get_even_shares(server: Server, arrive: Arrival) -> None:
     rounds: list[Counter[str]] = []
@@ -89,6 +90,7 @@ def waits(server: Server) -> int:
     return sum(int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0]) for text in status)
 
 
+@pytest.mark.alone
 def test_a_connection_wakes_one_worker(server: Server) -> None:
     with contextlib.ExitStack() as clients:
         before, began = waits(server), time.monotonic()

@@ -13,8 +13,8 @@ import pytest
 from websockets.exceptions import ConnectionClosedOK
 from websockets.sync.client import connect
 
+from tests.certificates import Certificate
 from tests.servers import HELLO, Server
-from tests.workers.conftest import Certificate
 
 APP = """\
 import asyncio

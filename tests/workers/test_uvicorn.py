@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from tests.certificates import Certificate
 from tests.servers import Server
-from tests.workers.conftest import Certificate
 
 WORKER = "uvicorn_worker.UvicornWorker"
 
