@@ -5,15 +5,20 @@ How to think about it. A request that came whole and has no body, an application
 list of one piece of bytes, and a client that takes it: one recv, one send, and between them
 nothing but the application and a few objects. Everything else leaves this road at the first sign
 of it and goes on in Python, with nothing done twice.
+
+Short responses of one round leave together: see `gunicorn.workers.exchange`, which this follows.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_Copy
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.math cimport HUGE_VAL
 from libc.string cimport memcpy, strerror
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.unistd cimport getpid
 
 from gunicorn.http._head cimport (
     LENGTH,
@@ -29,6 +34,7 @@ from gunicorn.http._head cimport (
 from itertools import chain
 
 from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
+from gunicorn.workers import exchange as twin
 from gunicorn.wsgi.environ import name_server_by_host
 from gunicorn.wsgi.file_wrapper import FileWrapper
 
@@ -37,9 +43,19 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t send(int descriptor, const void *buffer, size_t size, int flags)
     int MSG_NOSIGNAL
 
+cdef extern from *:
+    """
+    /* What calling the class does, less the call of its __init__. */
+    #define NEW(type, arguments) \
+        ((PyTypeObject *)(type))->tp_new((PyTypeObject *)(type), arguments, NULL)
+    """
+    object NEW(type kind, tuple arguments)
+
 cdef enum:
     RECEIVE_SIZE = 65536
     SEND_SIZE = 32768       # responses up to this size are assembled in one buffer
+    HELD_ROOM = 65536       # bytes of responses that leave together
+    MAX_HELD = 128          # the same in responses
     READING = 0
     READ = 1
     # What became of a response
@@ -50,6 +66,12 @@ cdef enum:
 cdef int BUSY = BUSY_SINCE
 cdef int ANSWERED = REQUESTS
 cdef tuple HTTP_1_1 = (1, 1)
+cdef tuple NOTHING = ()
+cdef double HOLD_TIME = twin.HOLD_TIME
+cdef double SLOW = twin.SLOW
+cdef double HOLD_AGAIN = twin.HOLD_AGAIN
+cdef double VERY_SLOW = twin.VERY_SLOW
+cdef double TRUST_AGAIN = twin.TRUST_AGAIN
 
 
 cdef inline double monotonic() noexcept:
@@ -58,11 +80,27 @@ cdef inline double monotonic() noexcept:
     return now.tv_sec + now.tv_nsec * 1e-9
 
 
+cdef struct Held:
+    # A response that is finished and not sent: its connection, and its place in the buffer.
+    PyObject *connection
+    int start
+    int size
+
+
 cdef class Steady:
     """What all connections of one loop share, at hand without a look-up."""
 
     cdef char received[RECEIVE_SIZE]
-    cdef char sending[SEND_SIZE]
+    cdef char sending[HELD_ROOM]
+    cdef Held held[MAX_HELD]
+    cdef int held_count
+    cdef int released
+    cdef int held_size
+    cdef double held_since
+    cdef double hold_after
+    cdef double now
+    cdef bint holds
+    cdef bint more_to_come
     cdef double[::1] cells
     cdef HeadParser parser
     cdef ResponseRenderer renderer
@@ -71,7 +109,7 @@ cdef class Steady:
     cdef object worker
     cdef object app
     cdef object access
-    cdef object response_class
+    cdef type response_class
     cdef object max_requests
     cdef bint keeps_alive
     cdef bint hooked
@@ -93,13 +131,78 @@ cdef class Steady:
         self.keeps_alive = handler.keeps_alive
         self.hooked = handler.pre_request is not None or handler.post_request is not None
         self.keepalive = loop.timeouts.keepalive
+        self.holds = loop.holds_responses
         self.next_tick = 0.0
 
     cdef double refresh_clock(self) except -1.0:
         cdef double now = monotonic()
+        self.now = now
         if now >= self.next_tick:
+            # The loop looks after its connections, and may make a copy of the process.
+            self.release()
             self.loop.refresh_clock()
         return now
+
+    def dispatch(self, list events, dict channels):
+        """Let each channel go on that is ready, and is still there when its turn comes."""
+        cdef Py_ssize_t left = PyList_GET_SIZE(events)
+        cdef int pid = getpid() if self.holds else 0
+        try:
+            for event in events:
+                fd, mask = <tuple>event
+                left -= 1
+                self.more_to_come = self.holds and left > 0
+                channel = channels.get(fd)
+                if isinstance(channel, Exchange):
+                    (<Exchange>channel).ready()
+                elif channel is not None:
+                    self.release()
+                    channel.on_event(mask)
+        except BaseException:
+            # The worker is told to quit; or a copy of it, which the application made, ends.
+            self.more_to_come = False
+            if getpid() == pid:
+                self.release()
+            raise
+        self.release()
+
+    cdef int hold(self, Exchange connection, Py_ssize_t size) except -1:
+        """Keep the response of `size` bytes that stands behind those that are held."""
+        cdef Held *held = &self.held[self.held_count]
+        if not self.held_count:
+            self.held_since = self.now
+        Py_INCREF(connection)
+        connection.held = True
+        held.connection = <PyObject *>connection
+        held.start = self.held_size
+        held.size = <int>size
+        self.held_count += 1
+        self.held_size += <int>size
+        if self.held_count == MAX_HELD or self.held_size > HELD_ROOM - SEND_SIZE:
+            self.release()
+        return 0
+
+    cdef int release(self) except -1:
+        """Send what is held."""
+        cdef Held *held
+        cdef Exchange connection
+        cdef ssize_t sent
+        cdef int error
+        if not self.held_count:
+            return 0
+        # What a broken connection leads to may come back here.
+        while self.released < self.held_count:
+            held = &self.held[self.released]
+            self.released += 1
+            connection = <Exchange>held.connection
+            Py_DECREF(connection)
+            connection.held = False
+            sent = send(connection.fd, self.sending + held.start, held.size, MSG_NOSIGNAL)
+            if sent != held.size:
+                error = errno
+                connection.send_late(self.sending[held.start : held.start + held.size], sent, error)
+        self.released = self.held_count = self.held_size = 0
+        return 0
 
 
 cdef class Response:
@@ -156,6 +259,7 @@ cdef class Exchange:
     cdef public object request
     cdef Steady steady
     cdef bint queued
+    cdef bint held
     cdef public double deadline
     cdef public int fd
     cdef public int state
@@ -175,20 +279,29 @@ cdef class Exchange:
         """The socket is ready: go on where this connection is."""
         self.ready()
 
+    def send_held(self):
+        """Send a response that was to leave with others."""
+        if self.held:
+            self.steady.release()
+
     cdef int ready(self) except -1:
-        if self.state != READING:
-            self.go_on()
-            return 0
-        if not self.calm:
-            self.read()
-            return 0
         cdef Steady steady = self.steady
+        if self.state != READING or not self.calm:
+            steady.release()
+            if self.state != READING:
+                self.go_on()
+            else:
+                self.read()
+            return 0
+        if self.held:
+            steady.release()
         cdef ssize_t size = recv(self.fd, steady.received, RECEIVE_SIZE, 0)
         cdef int error = errno
         if size > 0:
             # The buffer is everybody's: whatever runs from here on may receive into it.
             data = PyBytes_FromStringAndSize(steady.received, size)
             if steady.hooked or not self.exchange(steady, data):
+                steady.release()
                 self.take(data)
         elif size == 0:
             self.take(b"")
@@ -209,6 +322,7 @@ cdef class Exchange:
             return False
         request.data = data
         if request.head_end != size or request.content_length:
+            steady.release()
             self.begin(request, data)
             return True
         request.peer_addr = self.peer
@@ -225,7 +339,7 @@ cdef class Exchange:
         self.queued = False
         steady.cells[BUSY] = started
         cdef bint keep_alive = request.keep_alive and steady.keeps_alive and worker.alive
-        cdef Response response = <Response>steady.response_class.__new__(steady.response_class)
+        cdef Response response = <Response>NEW(steady.response_class, NOTHING)
         response.begin(request, self, steady.renderer, keep_alive)
         try:
             result = steady.app(variables, response)
@@ -237,6 +351,7 @@ cdef class Exchange:
             if sent == NOT_MINE:
                 sent = self.send_block(steady, request, response, result, started)
             if sent == NOT_MINE:
+                steady.release()
                 steady.handler.finish(result, request, response, started)
             if sent != SENT:
                 self.queued = bool(self.outbox)
@@ -248,6 +363,10 @@ cdef class Exchange:
         # The deadline is of the time before the application ran, and a tick would act on it.
         self.deadline = HUGE_VAL
         cdef double now = steady.refresh_clock()
+        if now - started > SLOW:
+            steady.hold_after = now + (HOLD_AGAIN if now - started < VERY_SLOW else TRUST_AGAIN)
+        if steady.held_count and (now - steady.held_since > HOLD_TIME or now < steady.hold_after):
+            steady.release()
         if self.state == READING and response.keep_alive and not self.queued:
             self.request = None
             self.deadline = now + steady.keepalive
@@ -255,6 +374,7 @@ cdef class Exchange:
             if self.interest != READ:
                 self.wait_for_data()
         else:
+            steady.release()
             self.advance(response)
         return True
 
@@ -289,6 +409,7 @@ cdef class Exchange:
                 or response.fields is not fields  # it began anew with its first block
                 or not self.fits(fields, <bytes>block, response)
             ):
+                steady.release()
                 blocks = chain((block,), iterator)
             else:
                 self.send_short(steady, request, response, <bytes>block)
@@ -322,8 +443,9 @@ cdef class Exchange:
         """Send the head and `body`, which `fits`, in one piece."""
         cdef Delimited how
         cdef Py_ssize_t size = PyBytes_GET_SIZE(body)
+        cdef char *start = steady.sending + steady.held_size
         cdef Py_ssize_t head_size = steady.renderer.write_head(
-            steady.sending, response.fields, request.method, request.version,
+            start, response.fields, request.method, request.version,
             response.keep_alive, size, &how,
         )
         response.delimiting = how.delimiting
@@ -332,14 +454,17 @@ cdef class Exchange:
         response.headers_sent = True
         if how.delimiting == NO_BODY:
             size = 0
-        memcpy(steady.sending + head_size, PyBytes_AS_STRING(body), size)
+        memcpy(start + head_size, PyBytes_AS_STRING(body), size)
         response.sent = size
         response.remaining = 0
         size += head_size
-        cdef ssize_t sent = send(self.fd, steady.sending, size, MSG_NOSIGNAL)
+        if steady.more_to_come and how.keep_alive and steady.now >= steady.hold_after:
+            steady.hold(self, size)
+            return 0
+        cdef ssize_t sent = send(self.fd, start, size, MSG_NOSIGNAL)
         cdef int error = errno
         if sent != size:
-            data = PyBytes_FromStringAndSize(steady.sending, size)
+            data = PyBytes_FromStringAndSize(start, size)
             self.send_rest(data, sent, error)
             self.queued = True
         return 0
@@ -350,13 +475,3 @@ def failing(error):
     yield from ()
     raise error
 
-
-def dispatch(list events, dict channels):
-    """Let each channel go on that is ready, and is still there when its turn comes."""
-    for event in events:
-        fd, mask = <tuple>event
-        channel = channels.get(fd)
-        if isinstance(channel, Exchange):
-            (<Exchange>channel).ready()
-        elif channel is not None:
-            channel.on_event(mask)

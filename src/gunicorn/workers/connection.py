@@ -340,6 +340,12 @@ class ConnectionLife:
             return
         self.queue(memoryview(data)[max(sent, 0) :])
 
+    def send_late(self, data: bytes, sent: int, error: int) -> None:
+        """The same for a response that was held back, in whose place a kept connection stands."""
+        self.send_rest(data, sent, error)
+        if self.outbox:
+            self.settle(self.loop.handler.response_class(None, self, self.loop.renderer, True))
+
     def send(self, data: bytes) -> None:
         if self.outbox:
             self.queue(data)

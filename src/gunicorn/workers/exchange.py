@@ -5,11 +5,19 @@ list of one piece of bytes, and a client that takes it: one recv, one send, and 
 nothing but the application and a few objects. What takes six methods of three layers elsewhere is
 one method here, because each call would cost more than what it does. Everything else leaves this
 road at the first sign of it and goes on in `gunicorn.workers.connection`, with nothing done twice.
+
+Short responses of one round leave together: the network's code runs once for all of them, with
+its data at hand, and a client on the same machine is woken once. They are held for HOLD_TIME at
+most, and only while the application is known to be quick, since a call that lasts would keep back
+what is finished; on connections of which nothing else is done meanwhile; and never behind the
+last request that is here, so that a single client's response leaves at once.
 """
 
 from __future__ import annotations
 
+import os
 import socket
+from collections import deque
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -26,6 +34,19 @@ if TYPE_CHECKING:
     from gunicorn.workers.handler import RequestHandler
     from gunicorn.workers.loop import EventLoop
 
+HOLD_TIME = 0.0005
+"""Seconds for which the first of several responses is held, at most, and one more call."""
+
+SLOW = 0.001
+"""Seconds of a request after which nothing is held for HOLD_AGAIN seconds."""
+HOLD_AGAIN = 0.1
+
+VERY_SLOW = 0.02
+"""The same for TRUST_AGAIN seconds."""
+TRUST_AGAIN = 30.0
+
+MAX_HELD = 128
+
 
 class Steady:
     """What all connections of one loop share, at hand without a look-up."""
@@ -36,12 +57,18 @@ class Steady:
         "cells",
         "handler",
         "head",
+        "held",
+        "held_since",
+        "hold_after",
+        "holds",
         "hooked",
         "keepalive",
         "keeps_alive",
         "loop",
         "max_requests",
+        "more_to_come",
         "next_tick",
+        "now",
         "recognise",
         "renderer",
         "worker",
@@ -63,14 +90,67 @@ class Steady:
         self.hooked = handler.pre_request is not None or handler.post_request is not None
         self.keepalive = loop.timeouts.keepalive
         self.next_tick = 0.0
+        self.now = 0.0
+        self.holds = loop.holds_responses
+        self.held: deque[tuple[SteadyConnection, bytes]] = deque()
+        self.held_since = self.hold_after = 0.0
+        self.more_to_come = False
+        """Whether another request is waiting, for which a response may be held."""
+
+    def dispatch(self, events: list[tuple[int, int]], channels: dict[int, Any]) -> None:
+        """Let each channel go on that is ready, and is still there when its turn comes."""
+        self.more_to_come = self.holds
+        last = len(events) - 1
+        pid = os.getpid() if self.holds else 0
+        try:
+            for index, (fd, mask) in enumerate(events):
+                channel = channels.get(fd)
+                if index == last:
+                    self.more_to_come = False
+                if channel is not None:
+                    if self.held and type(channel) is not SteadyConnection:
+                        self.release()
+                    channel.on_event(mask)
+        except BaseException:
+            # The worker is told to quit; or a copy of it, which the application made, ends.
+            self.more_to_come = False
+            if os.getpid() == pid:
+                self.release()
+            raise
+        if self.held:
+            self.release()
+
+    def hold(self, connection: SteadyConnection, data: bytes) -> None:
+        """Keep a finished response for a moment."""
+        if not self.held:
+            self.held_since = self.now
+        connection.held = True
+        self.held.append((connection, data))
+        if len(self.held) >= MAX_HELD:
+            self.release()
+
+    def release(self) -> None:
+        """Send what is held."""
+        # What a broken connection leads to may come back here.
+        while self.held:
+            connection, data = self.held.popleft()
+            connection.held = False
+            try:
+                sent = connection.send_bytes(data)
+            except OSError as error:
+                connection.send_late(data, -1, error.errno or 0)
+            else:
+                if sent != len(data):
+                    connection.send_late(data, sent, 0)
 
 
 class SteadyConnection(Connection):
     """One client, most of whose requests take the conventional road."""
 
-    __slots__ = ("steady", "trusted", "variables")
+    __slots__ = ("held", "steady", "trusted", "variables")
 
     steady: Steady
+    held: bool
     trusted: bool
     variables: dict[str, Any]
 
@@ -79,20 +159,25 @@ class SteadyConnection(Connection):
     ) -> None:
         super().__init__(loop, sock, peer, server)
         self.steady = steady
+        self.held = False
         self.trusted = self.http.trusted
         self.variables = self.http.variables
 
     def close(self) -> None:
+        if self.held:
+            self.steady.release()
         super().close()
         self.variables = {}
 
     def on_event(self, _mask: int, /) -> None:
         """The socket is ready: go on where this connection is."""
-        if self.state != READING:
-            self.go_on()
-            return
-        if not self.calm or self.steady.hooked:
-            self.read()
+        steady = self.steady
+        if self.state != READING or not self.calm or self.held or steady.hooked:
+            steady.release()
+            if self.state != READING:
+                self.go_on()
+            else:
+                self.read()
             return
         try:
             data = self.recv(RECEIVE_SIZE)
@@ -103,16 +188,18 @@ class SteadyConnection(Connection):
             self.fail(error)
             return
         try:
-            request = self.steady.recognise(data, 0, self.variables.copy(), self.trusted)
+            request = steady.recognise(data, 0, self.variables.copy(), self.trusted)
         except HTTPError as error:
             self.refuse(error)
             return
         if request is None:
+            steady.release()
             self.take(data)
         elif request.head_end != len(data) or request.content_length or request.chunked:
+            steady.release()
             self.begin(request, data)
         else:
-            self.exchange(self.steady, request)
+            self.exchange(steady, request)
 
     def exchange(self, steady: Steady, request: Any) -> None:
         """Serve a whole request without a body."""
@@ -137,9 +224,11 @@ class SteadyConnection(Connection):
             result = steady.app(variables, response.start_response)
         except BaseException as error:
             steady.handler.failed(error, request, response, started)
+            steady.release()
             self.advance(response)
             return
         if not self.send_piece(steady, request, response, result):
+            steady.release()
             steady.handler.finish(result, request, response, started)
             self.advance(response)
             return
@@ -147,12 +236,19 @@ class SteadyConnection(Connection):
             steady.access(response, request, variables, monotonic() - started)
         cells[REQUESTS] = number
         cells[BUSY_SINCE] = 0.0
-        steady.loop.now = now = monotonic()
+        steady.now = steady.loop.now = now = monotonic()
         # The deadline is of the time before the application ran, and a tick would act on it.
         self.deadline = inf
         if now >= steady.next_tick:
+            # The loop looks after its connections, and may make a copy of the process.
+            steady.release()
             steady.loop.refresh_clock()
+        if now - started > SLOW:
+            steady.hold_after = now + (HOLD_AGAIN if now - started < VERY_SLOW else TRUST_AGAIN)
+        if steady.held and (now - steady.held_since > HOLD_TIME or now < steady.hold_after):
+            steady.release()
         if self.state != READING or not response.keep_alive or self.outbox.queue:
+            steady.release()
             self.advance(response)
             return
         self.request = None
@@ -182,6 +278,9 @@ class SteadyConnection(Connection):
         response.sent = size
         response.remaining = 0
         data = head + body
+        if steady.more_to_come and response.keep_alive and steady.now >= steady.hold_after:
+            steady.hold(self, data)
+            return True
         try:
             sent = self.send_bytes(data)
         except OSError as error:

@@ -7,6 +7,7 @@ The setting `http_parser` chooses: `fast` wants the compiled modules, `python` d
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gunicorn import compiled
@@ -33,8 +34,11 @@ class Implementation(Protocol):
 
     def parser(self, policy: Policy) -> HeadParser: ...
     def renderer(self) -> ResponseRenderer: ...
+    dispatch: Callable[[list[tuple[int, int]], dict[int, Any]], None]
+    """Lets each channel go on that is ready, and is still there when its turn comes."""
+
     def serve(self, loop: EventLoop) -> None:
-        """`loop` is made: get ready for its connections."""
+        """`loop` is made: get ready for its connections, and to `dispatch`."""
 
     def tick(self, next_tick: float) -> None:
         """The loop wants to be called again at `next_tick`, a time of its clock."""
@@ -42,9 +46,6 @@ class Implementation(Protocol):
     def connection(
         self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any
     ) -> ConnectionLife: ...
-    def dispatch(self, events: list[tuple[int, int]], channels: dict[int, Any]) -> None:
-        """Let each channel go on that is ready, and is still there when its turn comes."""
-
 
 class PythonImplementation:
     """The twin in Python."""
@@ -56,6 +57,7 @@ class PythonImplementation:
 
     def serve(self, loop: EventLoop) -> None:
         self.steady = Steady(loop, loop.handler)
+        self.dispatch = self.steady.dispatch
 
     def tick(self, next_tick: float) -> None:
         self.steady.next_tick = next_tick
@@ -64,12 +66,6 @@ class PythonImplementation:
         self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any
     ) -> ConnectionLife:
         return SteadyConnection(loop, sock, peer, server, self.steady)
-
-    def dispatch(self, events: list[tuple[int, int]], channels: dict[int, Any]) -> None:
-        for fd, mask in events:
-            channel = channels.get(fd)
-            if channel is not None:
-                channel.on_event(mask)
 
 
 if compiled.available():
@@ -85,6 +81,7 @@ if compiled.available():
         __slots__ = ("outbox", "recv", "response", "send_bytes")
 
         def close(self) -> None:
+            self.send_held()
             super().close()
             self.variables: dict[str, Any] = {}
 
@@ -95,10 +92,10 @@ if compiled.available():
         response_class = FastResponse
         parser = _head.HeadParser
         renderer = _head.ResponseRenderer
-        dispatch = staticmethod(_exchange.dispatch)
 
         def serve(self, loop: EventLoop) -> None:
             self.steady = _exchange.Steady(loop, loop.handler, FastResponse)
+            self.dispatch = self.steady.dispatch
 
         def tick(self, next_tick: float) -> None:
             self.steady.next_tick = next_tick

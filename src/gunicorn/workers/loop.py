@@ -113,6 +113,9 @@ class EventLoop:
     works_in_rounds = True
     """Whether what `step` has begun is over when it returns."""
 
+    holds_responses = True
+    """Whether short responses of one round may leave together at its end."""
+
     poller: Poller
 
     def __init__(self, worker: Worker) -> None:
@@ -167,8 +170,8 @@ class EventLoop:
         self.next_tick = self.now
         self.cells = worker.tmp.cells
         self.turns = Turns(worker.tmp)
-        self.dispatch = self.implementation.dispatch
         self.implementation.serve(self)
+        self.dispatch = self.implementation.dispatch
 
     def new_handler(self, response_class: type[Any]) -> RequestHandler:
         return RequestHandler(self.worker, self.renderer, response_class)
