@@ -36,21 +36,27 @@ cdef struct Span:
     const unsigned char *start
     Py_ssize_t size
     int slot
+    bint known      # it is the last value of this name once more
 
 
 cdef struct Name:
     # A field name that has been seen, as it was spelt. `first` is the slot of the first spelling
-    # that has the same variable: a field is repeated when its `first` comes up twice.
+    # that has the same variable: a field is repeated when its `first` comes up twice. `next` is
+    # the slot of the name that came after it last time. `value` belongs to the string that the
+    # parser keeps for this slot; `value_size` is 0 where there is none.
     unsigned int hash
     int size
     int kind
     int first
+    int next
     unsigned int seen_in
+    const char *value
+    Py_ssize_t value_size
     char data[MAX_NAME_SIZE]
 
 
 cdef class HeadParser:
-    cdef Name names[NAME_SLOTS]
+    cdef Name names[NAME_SLOTS + 1]  # the last is that before the first of a head
     cdef list variables
     cdef list values
     cdef dict first_slots
@@ -102,9 +108,12 @@ cdef class ResponseRenderer:
     cdef readonly object status_lines
     cdef object starts
     cdef object kinds
+    cdef Fields last            # what was recognised last, and the names and values it is made of
+    cdef list last_strings
 
     cdef Fields translate(self, rendered)
     cdef Fields recognise(self, status, fields)
+    cdef bint is_last(self, list fields)
     cpdef fields(self, status, fields)
     cpdef tuple head(self, Fields fields, str method, tuple version, bint keep_alive, body_length)
     cdef Py_ssize_t write_head(

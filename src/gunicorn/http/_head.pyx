@@ -6,7 +6,11 @@ are and puts each field into the environ as it goes. At the first byte that is n
 the pass gives up and leaves the head to the Python implementation, which it extends: whatever is
 rare, permitted or forbidden has one implementation, and so has every error.
 
-What is remembered (names, hosts) is bounded, because clients choose it.
+Requests resemble the last ones: the names mostly come in the order in which they came before,
+many with the values they had. So each name is first compared with the one that followed last
+time, and its value with its last one, which was looked at byte by byte then.
+
+What is remembered (names, values, hosts) is bounded, because clients choose it.
 """
 
 import os
@@ -14,9 +18,11 @@ import sys
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
-from cpython.list cimport PyList_GET_ITEM
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_DecodeLatin1, PyUnicode_GET_LENGTH
+from libc.stdint cimport uint64_t  # noqa: F401 - for the C below
 from libc.string cimport memchr, memcmp, memcpy
 
 from gunicorn.http import careful
@@ -91,6 +97,34 @@ cdef dict KINDS = {
     "HTTP_CONNECTION": CONNECTION,
     "HTTP_EXPECT": EXPECT,
 }
+
+
+cdef extern from *:
+    """
+    /* The first byte from `at` that ends a field value or makes it unusual, eight at a time: every
+       byte is asked whether it is below 32 or equal to 127. */
+    static inline const unsigned char *skip_content(
+        const unsigned char *at, const unsigned char *end, const unsigned char *classes)
+    {
+        const uint64_t ones = 0x0101010101010101ULL, high = ones << 7;
+        while (end - at >= 8) {
+            uint64_t word, low, del;
+            memcpy(&word, at, 8);
+            low = (word - ones * 32) & ~word;
+            del = word ^ (ones * 127);
+            del = (del - ones) & ~del;
+            if ((low | del) & high)
+                break;
+            at += 8;
+        }
+        while (at < end && (classes[*at] & 2))
+            at++;
+        return at;
+    }
+    """
+    const unsigned char *skip_content(
+        const unsigned char *at, const unsigned char *end, const unsigned char *classes
+    ) nogil
 
 
 cdef inline str text(const unsigned char *start, Py_ssize_t size):
@@ -168,7 +202,9 @@ cdef class HeadParser:
         cdef Py_ssize_t count = 0
         cdef Py_ssize_t index
         cdef bint encoded = False
-        cdef int minor, slot, kind
+        cdef int minor, kind, found
+        cdef int slot = NAME_SLOTS      # its `next` is the name that mostly comes first
+        cdef Name *name
         cdef unsigned int hashed
         cdef int host = -1, length = -1, connection = -1, scheme = -1
 
@@ -218,29 +254,46 @@ cdef class HeadParser:
             if count == self.max_fields:
                 return None
             mark = at
-            hashed = self.seed
-            while at < end and CLASSES[at[0]] & TOKEN:
-                hashed = (hashed ^ at[0]) * 16777619
-                at += 1
-            size = at - mark
-            if at >= end or at[0] != 58 or size == 0 or size > MAX_NAME_SIZE:
+            name = &self.names[self.names[slot].next]
+            size = name.size
+            if size and end - at > size and at[size] == 58 and not memcmp(at, name.data, size):
+                slot = self.names[slot].next
+                at += size
+            else:
+                hashed = self.seed
+                while at < end and CLASSES[at[0]] & TOKEN:
+                    hashed = (hashed ^ at[0]) * 16777619
+                    at += 1
+                size = at - mark
+                if at >= end or at[0] != 58 or size == 0 or size > MAX_NAME_SIZE:
+                    return None
+                found = self.find_name(mark, size, hashed)
+                if found < 0:
+                    return None
+                self.names[slot].next = slot = found
+                name = &self.names[slot]
+            if self.names[name.first].seen_in == serial:
                 return None
-            slot = self.find_name(mark, size, hashed)
-            if slot < 0 or self.names[self.names[slot].first].seen_in == serial:
-                return None
-            self.names[self.names[slot].first].seen_in = serial
+            self.names[name.first].seen_in = serial
             at += 1
             while at < end and (at[0] == 32 or at[0] == 9):
                 at += 1
             mark = at
-            while at < end and CLASSES[at[0]] & CONTENT:
-                at += 1
-            if end - at < 2 or at[0] != 13 or at[1] != 10:
-                return None
-            size = at - mark
-            while size and (mark[size - 1] == 32 or mark[size - 1] == 9):
-                size -= 1
-            kind = self.names[slot].kind
+            size = name.value_size
+            spans[count].known = (
+                size > 0 and end - at > size + 1
+                and at[size] == 13 and at[size + 1] == 10 and not memcmp(at, name.value, size)
+            )
+            if spans[count].known:
+                at += size
+            else:
+                at = skip_content(at, end, CLASSES)
+                if end - at < 2 or at[0] != 13 or at[1] != 10:
+                    return None
+                size = at - mark
+                while size and (mark[size - 1] == 32 or mark[size - 1] == 9):
+                    size -= 1
+            kind = name.kind
             if kind != PLAIN:
                 if kind == HOST:
                     host = count
@@ -340,18 +393,15 @@ cdef class HeadParser:
 
     cdef str value_of(self, const Span *span):
         """The value of a field: the last one of that name once more, if it is the same."""
-        cdef PyObject *last
-        if span.size > MAX_MEMO:
-            return text(span.start, span.size)
-        last = PyList_GET_ITEM(self.values, span.slot)
-        if (
-            PyUnicode_GET_LENGTH(<object>last) == span.size
-            and PyUnicode_IS_COMPACT_ASCII(<object>last)
-            and memcmp(PyUnicode_DATA(<object>last), span.start, span.size) == 0
-        ):
-            return <str>last
+        cdef str value
+        if span.known:
+            return <str>PyList_GET_ITEM(self.values, span.slot)
         value = text(span.start, span.size)
-        self.values[span.slot] = value
+        if span.size <= MAX_MEMO and PyUnicode_IS_COMPACT_ASCII(value):
+            self.names[span.slot].value_size = 0
+            self.values[span.slot] = value
+            self.names[span.slot].value = <const char *>PyUnicode_DATA(value)
+            self.names[span.slot].value_size = span.size
         return value
 
     cdef int find_name(self, const unsigned char *start, Py_ssize_t size, unsigned int hashed):
@@ -434,6 +484,7 @@ cdef inline int hexadecimal(unsigned char digit):
 
 
 cdef enum:
+    MAX_LAST = 16           # fields of a response that are remembered
     ROOM = 8192             # bytes of fields; a response with more of them takes the other road
 
 
@@ -449,6 +500,7 @@ cdef class ResponseRenderer:
         self.status_lines = self.python.status_lines
         self.starts = self.status_lines
         self.kinds = self.python.kinds
+        self.last_strings = []
 
     cpdef fields(self, status, fields):
         """See `gunicorn.http.response.ResponseRenderer.fields`."""
@@ -489,6 +541,8 @@ cdef class ResponseRenderer:
         start = <bytes>found
         if PyBytes_AS_STRING(start)[9] == 49:
             return None
+        if self.last is not None and self.last.start is start and self.is_last(<list>fields):
+            return self.last
         for field in <list>fields:
             if type(field) is not tuple or len(<tuple>field) != 2:
                 return None
@@ -530,7 +584,30 @@ cdef class ResponseRenderer:
         known.size = length
         if length >= 0:
             known.length = length
+        self.last = None
+        if len(<list>fields) <= MAX_LAST:
+            self.last_strings = [each for field in <list>fields for each in <tuple>field]
+            self.last = known
         return known
+
+    cdef bint is_last(self, list fields):
+        """Whether these are the very strings of the last response, as those of constants are."""
+        cdef Py_ssize_t index, count = PyList_GET_SIZE(fields)
+        cdef PyObject *field
+        if PyList_GET_SIZE(self.last_strings) != 2 * count:
+            return False
+        for index in range(count):
+            field = PyList_GET_ITEM(fields, index)
+            if (
+                type(<object>field) is not tuple
+                or PyTuple_GET_SIZE(<object>field) != 2
+                or PyTuple_GET_ITEM(<object>field, 0)
+                != PyList_GET_ITEM(self.last_strings, 2 * index)
+                or PyTuple_GET_ITEM(<object>field, 1)
+                != PyList_GET_ITEM(self.last_strings, 2 * index + 1)
+            ):
+                return False
+        return True
 
     cpdef tuple head(self, Fields fields, str method, tuple version, bint keep_alive, body_length):
         """See `gunicorn.http.response.ResponseRenderer.head`."""

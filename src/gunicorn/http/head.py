@@ -3,7 +3,9 @@
 How to think about it. Almost every head is conventional: a well-known shape of request line and
 one field per line, none of them repeated or oddly spaced. One regular expression recognises the
 request line, another takes all field lines at once; counting the lines proves that nothing was
-skipped. Names become CGI meta-variable names through a bounded cache.
+skipped. Names become CGI meta-variable names through a bounded cache. Requests resemble earlier
+ones, those of one client above all: what was recognised is remembered, request lines and blocks of
+field lines apart, and not read again.
 
 Whatever is not conventional, be it forbidden, limited or merely rare, makes `parse` turn to
 `gunicorn.http.careful`, which reads line by line, knows every permission and names the rule that
@@ -62,8 +64,15 @@ CONTENT_LENGTH = re.compile(r"[0-9]{1,18}")
 PLAIN_OPTIONS = frozenset({"keep-alive", "Keep-Alive", "close"})
 """Connection fields as they usually are."""
 
+MEANINGFUL = frozenset({"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT"})
+"""Variables of the fields that say how a message goes on."""
+
 MAX_NAMES = 1024
 MAX_HOSTS = 256
+MAX_LINES = MAX_BLOCKS = 256
+MAX_LINE_SIZE = 512
+MAX_BLOCK_SIZE = 2048
+"""Clients choose what is remembered: so much of it, and in bytes no more each."""
 
 
 def percent_decode(path: str) -> str:
@@ -99,6 +108,21 @@ class FieldNames(dict[str, str]):
         return variable
 
 
+class FieldBlock:
+    """Conventional field lines, read."""
+
+    __slots__ = ("fields", "keep_alive", "plain", "text")
+
+    def __init__(self, text: str, fields: dict[str, str], plain: bool) -> None:
+        self.text = text
+        self.fields = fields
+        """Variable -> value."""
+        self.plain = plain
+        """Whether `keep_alive` is all that they mean to the server; the Host is a known one."""
+        connection = fields.get("HTTP_CONNECTION")
+        self.keep_alive = None if connection is None else connection != "close"
+
+
 class HeadParser:
     """Reads request heads under one policy."""
 
@@ -106,6 +130,8 @@ class HeadParser:
         self.policy = policy
         self.names = FieldNames()
         self.hosts: set[str] = set()
+        self.lines: dict[bytes, tuple[str, str, str, str, str]] = {}
+        self.blocks: dict[bytes, FieldBlock] = {}
         self.script_name = policy.script_name
         self.max_fields = policy.max_fields
         # A head shorter than every limit needs no measuring of its lines.
@@ -145,19 +171,60 @@ class HeadParser:
         end = data.find(b"\r\n\r\n", start) + 2
         if end < 2 or end - start > self.surely_within:
             return None
-        head = data[start:end]
-        if head.translate(None, NO_CONTROLS):
+        line_end = data.index(b"\n", start) + 1
+        line = data[start:line_end]
+        block = data[line_end:end]
+        known_line = self.lines.get(line) or self.read_line(line)
+        if known_line is None:
             return None
-        text = head.decode("latin-1")
-        line = REQUEST_LINE.match(text)
-        if line is None:
+        known = self.blocks.get(block) or self.read_block(block)
+        if known is None:
             return None
-        method, target, path, query, minor = line.groups()
-        block = text[line.end() :]
-        count = block.count("\n")
+
+        method, target, path, query, protocol = known_line
+        variables.update(known.fields)
+        variables["REQUEST_METHOD"] = method
+        variables["RAW_URI"] = target
+        variables["QUERY_STRING"] = query
+        variables["PATH_INFO"] = path
+        variables["SERVER_PROTOCOL"] = protocol
+        if self.script_name:
+            careful.split_script_name(variables, self.script_name)
+        request = Request(method, target, variables, known.text, end + 2)
+        if protocol == "HTTP/1.0":
+            request.version = (1, 0)
+        if not known.plain:
+            self.interpret(request, known.fields, trusted)
+        elif known.keep_alive is not None:
+            request.keep_alive = known.keep_alive
+        elif protocol == "HTTP/1.0":
+            request.keep_alive = False
+        return request
+
+    def read_line(self, line: bytes) -> tuple[str, str, str, str, str] | None:
+        """Method, target, path, query and protocol of a conventional request line."""
+        found = REQUEST_LINE.fullmatch(line.decode("latin-1"))
+        if found is None:
+            return None
+        method, target, path, query, minor = found.groups()
+        if "%" in path:
+            path = percent_decode(path)
+        known = (method, target, path, query or "", "HTTP/1.1" if minor == "1" else "HTTP/1.0")
+        if len(line) <= MAX_LINE_SIZE:
+            if len(self.lines) >= MAX_LINES:
+                self.lines.clear()
+            self.lines[line] = known
+        return known
+
+    def read_block(self, block: bytes) -> FieldBlock | None:
+        """The field lines of a head, if they are conventional."""
+        if block.translate(None, NO_CONTROLS):
+            return None
+        text = block.decode("latin-1")
+        count = text.count("\n")
         if count > self.max_fields:
             return None
-        lines = FIELD_LINE.findall(block)
+        lines = FIELD_LINE.findall(text)
         names = self.names
         try:
             fields = {names[name]: value for name, value in lines}
@@ -166,24 +233,21 @@ class HeadParser:
         # As many fields as lines: none was skipped, none is repeated.
         if not len(fields) == len(lines) == count:
             return None
+        known = FieldBlock(text, fields, self.is_plain(fields))
+        if known.plain and len(block) <= MAX_BLOCK_SIZE:
+            if len(self.blocks) >= MAX_BLOCKS:
+                self.blocks.clear()
+            self.blocks[block] = known
+        return known
 
-        variables.update(fields)
-        variables["REQUEST_METHOD"] = method
-        variables["RAW_URI"] = target
-        variables["QUERY_STRING"] = query or ""
-        if "%" in path:
-            path = percent_decode(path)
-        variables["PATH_INFO"] = path
-        if self.script_name:
-            careful.split_script_name(variables, self.script_name)
-        request = Request(method, target, variables, block, end + 2)
-        if minor == "1":
-            variables["SERVER_PROTOCOL"] = "HTTP/1.1"
-        else:
-            variables["SERVER_PROTOCOL"] = "HTTP/1.0"
-            request.version = (1, 0)
-        self.interpret(request, fields, trusted)
-        return request
+    def is_plain(self, fields: dict[str, str]) -> bool:
+        """Whether no field has a meaning to the server but Connection, in its usual forms."""
+        return (
+            fields.get("HTTP_HOST") in self.hosts
+            and fields.get("HTTP_CONNECTION", "close") in PLAIN_OPTIONS
+            and not MEANINGFUL.intersection(fields)
+            and not self.scheme_fields.keys() & fields.keys()
+        )
 
     def parse_rare(
         self, data: bytes, start: int, variables: dict[str, Any], trusted: bool

@@ -1,7 +1,7 @@
 """Response heads: from a status and fields to bytes, and how the body is delimited.
 
 What a response says twice a second is said once: status lines are kept rendered, with the Server
-and Date fields behind them, until the second is over. What an application returns is checked for
+and Date fields behind them, until the second is over, and so are the fields of responses. What an application returns is checked for
 anything that could split a response (RFC 9112, 11.1) in bulk, over the whole block of fields.
 """
 
@@ -39,6 +39,8 @@ LENGTH_VALUE = re.compile(r"[0-9]{1,18}")
 
 MAX_NAMES = 1024
 MAX_STATUS_LINES = 256
+MAX_RESPONSES = 256
+MAX_RESPONSE_FIELDS = 16
 
 
 class InvalidResponse(ValueError):
@@ -79,6 +81,8 @@ class StatusLines(dict[str, bytes]):
         super().__init__()
         self.server = f"Server: {server}\r\n" if server else ""
         self.date = ""
+        self.responses: dict[tuple[object, ...], Fields] = {}
+        """Status and fields of responses of this second, rendered."""
         self.refresh()
 
     def refresh(self) -> None:
@@ -87,6 +91,7 @@ class StatusLines(dict[str, bytes]):
         if date != self.date:
             self.date = date
             self.clear()
+            self.responses.clear()
 
     def __missing__(self, status: str) -> bytes:
         line = self.render(status, self.server, self.date)
@@ -141,6 +146,23 @@ class ResponseRenderer:
 
         Raises `InvalidResponse` for a status or field that is not fit for the wire.
         """
+        responses = self.status_lines.responses
+        if type(fields) is not list or len(fields) > MAX_RESPONSE_FIELDS:
+            return self.render(status, fields)
+        key = (status, *fields)
+        try:
+            known = responses.get(key)
+        except TypeError:
+            # A field that is no tuple cannot be looked up.
+            return self.render(status, fields)
+        if known is None:
+            known = self.render(status, fields)
+            if len(responses) < MAX_RESPONSES:
+                responses[key] = known
+        return known
+
+    def render(self, status: str, fields: Iterable[tuple[str, str]]) -> Fields:
+        """See `fields`."""
         kinds = self.kinds
         lines: list[str] = []
         length: int | None = None

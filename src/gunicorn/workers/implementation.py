@@ -34,6 +34,7 @@ class Implementation(Protocol):
 
     def parser(self, policy: Policy) -> HeadParser: ...
     def renderer(self) -> ResponseRenderer: ...
+
     dispatch: Callable[[list[tuple[int, int]], dict[int, Any]], None]
     """Lets each channel go on that is ready, and is still there when its turn comes."""
 
@@ -46,6 +47,7 @@ class Implementation(Protocol):
     def connection(
         self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any
     ) -> ConnectionLife: ...
+
 
 class PythonImplementation:
     """The twin in Python."""
