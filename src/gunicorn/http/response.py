@@ -1,8 +1,9 @@
 """Response heads: from a status and fields to bytes, and how the body is delimited.
 
 What a response says twice a second is said once: status lines are kept rendered, with the Server
-and Date fields behind them, until the second is over, and so are the fields of responses. What an application returns is checked for
-anything that could split a response (RFC 9112, 11.1) in bulk, over the whole block of fields.
+and Date fields behind them, until the second is over, and so are the fields of responses. What an
+application returns is checked for anything that could split a response (RFC 9112, 11.1) in bulk,
+over the whole block of fields.
 """
 
 from __future__ import annotations

@@ -69,9 +69,7 @@ cdef tuple HTTP_1_1 = (1, 1)
 cdef tuple NOTHING = ()
 cdef double HOLD_TIME = twin.HOLD_TIME
 cdef double SLOW = twin.SLOW
-cdef double HOLD_AGAIN = twin.HOLD_AGAIN
-cdef double VERY_SLOW = twin.VERY_SLOW
-cdef double TRUST_AGAIN = twin.TRUST_AGAIN
+cdef double CAUTION = twin.CAUTION
 
 
 cdef inline double monotonic() noexcept:
@@ -147,6 +145,7 @@ cdef class Steady:
         """Let each channel go on that is ready, and is still there when its turn comes."""
         cdef Py_ssize_t left = PyList_GET_SIZE(events)
         cdef int pid = getpid() if self.holds else 0
+        self.now = monotonic()
         try:
             for event in events:
                 fd, mask = <tuple>event
@@ -364,7 +363,7 @@ cdef class Exchange:
         self.deadline = HUGE_VAL
         cdef double now = steady.refresh_clock()
         if now - started > SLOW:
-            steady.hold_after = now + (HOLD_AGAIN if now - started < VERY_SLOW else TRUST_AGAIN)
+            steady.hold_after = now + CAUTION * (now - started)
         if steady.held_count and (now - steady.held_since > HOLD_TIME or now < steady.hold_after):
             steady.release()
         if self.state == READING and response.keep_alive and not self.queued:

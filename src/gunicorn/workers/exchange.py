@@ -37,13 +37,9 @@ if TYPE_CHECKING:
 HOLD_TIME = 0.0005
 """Seconds for which the first of several responses is held, at most, and one more call."""
 
-SLOW = 0.001
-"""Seconds of a request after which nothing is held for HOLD_AGAIN seconds."""
-HOLD_AGAIN = 0.1
-
-VERY_SLOW = 0.02
-"""The same for TRUST_AGAIN seconds."""
-TRUST_AGAIN = 30.0
+SLOW = 0.002
+"""Seconds of a request that kept back what was held. Nothing is held for CAUTION times as long."""
+CAUTION = 20.0
 
 MAX_HELD = 128
 
@@ -100,6 +96,7 @@ class Steady:
     def dispatch(self, events: list[tuple[int, int]], channels: dict[int, Any]) -> None:
         """Let each channel go on that is ready, and is still there when its turn comes."""
         self.more_to_come = self.holds
+        self.now = monotonic()
         last = len(events) - 1
         pid = os.getpid() if self.holds else 0
         try:
@@ -244,7 +241,7 @@ class SteadyConnection(Connection):
             steady.release()
             steady.loop.refresh_clock()
         if now - started > SLOW:
-            steady.hold_after = now + (HOLD_AGAIN if now - started < VERY_SLOW else TRUST_AGAIN)
+            steady.hold_after = now + CAUTION * (now - started)
         if steady.held and (now - steady.held_since > HOLD_TIME or now < steady.hold_after):
             steady.release()
         if self.state != READING or not response.keep_alive or self.outbox.queue:

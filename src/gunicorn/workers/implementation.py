@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from gunicorn.workers.loop import EventLoop
 
 
+Dispatch = Callable[[list[tuple[int, int]], dict[int, Any]], None]
+
+
 class Implementation(Protocol):
     """The parts of the hot path."""
 
@@ -35,7 +38,7 @@ class Implementation(Protocol):
     def parser(self, policy: Policy) -> HeadParser: ...
     def renderer(self) -> ResponseRenderer: ...
 
-    dispatch: Callable[[list[tuple[int, int]], dict[int, Any]], None]
+    dispatch: Dispatch
     """Lets each channel go on that is ready, and is still there when its turn comes."""
 
     def serve(self, loop: EventLoop) -> None:
@@ -53,6 +56,7 @@ class PythonImplementation:
     """The twin in Python."""
 
     name = "python"
+    dispatch: Dispatch
     response_class = Response
     parser = HeadParser
     renderer = ResponseRenderer
@@ -91,6 +95,7 @@ if compiled.available():
         """The compiled one."""
 
         name = "fast"
+        dispatch: Dispatch
         response_class = FastResponse
         parser = _head.HeadParser
         renderer = _head.ResponseRenderer
