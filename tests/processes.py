@@ -37,3 +37,9 @@ def stat(pid: int) -> Stat | None:
 def alive(pid: int) -> bool:
     """Whether `pid` is a process that runs (a zombie does not)."""
     return stat(pid) is not None
+
+
+def open_files(pid: int) -> set[str]:
+    """The paths of what a process has open (realpath: a descriptor may be closed meanwhile)."""
+    folder = f"/proc/{pid}/fd"
+    return {os.path.realpath(f"{folder}/{fd}") for fd in os.listdir(folder)}

@@ -165,6 +165,21 @@ class Server(Client):
         assert pids is not None
         return pids
 
+    def wait_serving(self, count: int, timeout: float = DEADLINE) -> list[int]:
+        """Wait until there are `count` workers and each has booted; returns their pids.
+
+        The application must tell the worker's pid in the field X-Worker.
+        """
+        pids = self.wait_workers(count, timeout)
+        unheard = set(pids)
+
+        def all_heard() -> bool:
+            unheard.discard(int(self.get("/").headers["X-Worker"]))
+            return not unheard
+
+        self.until(all_heard, "an answer of each worker", timeout)
+        return pids
+
     def leftovers(self) -> list[int]:
         """Every process of this server's session that still runs."""
         return [process.pid for process in processes() if process.session == self.pid]
@@ -250,8 +265,10 @@ class Server(Client):
     def _environment(extra: Mapping[str, str]) -> dict[str, str]:
         ours = {"GUNICORN_CMD_ARGS", "GUNICORN_FD", "GUNICORN_PID", "WEB_CONCURRENCY", "PORT"}
         ours |= {"FORWARDED_ALLOW_IPS", "SENDFILE", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET"}
+        # With this a line that is printed is written in pieces, between those of other processes.
+        ours.add("PYTHONUNBUFFERED")
         kept = {name: value for name, value in os.environ.items() if name not in ours}
-        return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **extra}
+        return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **extra}
 
 
 @contextlib.contextmanager

@@ -43,8 +43,9 @@ class Tiny(Worker):
                 return
             environ = {"PATH_INFO": head.split()[1], "gunicorn.worker": self}
             body = b"".join(self.wsgi(environ, lambda status, fields: None))
-            head = "HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n"
-            client.sendall(head.encode() % len(body) + body)
+            head = "HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n"
+            head += "X-Worker: %d\\r\\n\\r\\n"
+            client.sendall(head.encode() % (len(body), self.pid) + body)
 
 
 class Untold(Tiny):

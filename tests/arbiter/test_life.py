@@ -18,7 +18,7 @@ from tests.servers import alive, until
 
 def test_serves_and_says_what_people_grep_for(serve: Serve) -> None:
     server = serve()
-    pids = server.wait_workers(2)
+    pids = server.wait_serving(2)
     assert server.get("/").text == "hello"
     for pid in pids:
         server.wait_for(rf"\[{pid}\] \[INFO\] Booting worker with pid: {pid}$")
@@ -35,8 +35,7 @@ def test_serves_and_says_what_people_grep_for(serve: Serve) -> None:
 @pytest.mark.parametrize("name", ["TERM", "INT", "QUIT"])
 def test_every_stop_signal_ends_with_zero(serve: Serve, name: str) -> None:
     server = serve()
-    server.wait_workers(2)
-    server.get("/")
+    server.wait_serving(2)
     assert server.stop(getattr(signal, f"SIG{name}")) == 0
     assert f"Handling signal: {name.lower()}" in server.log()
     with pytest.raises(OSError):
@@ -109,8 +108,7 @@ def test_what_outlasts_graceful_timeout_is_killed(serve: Serve, tmp_path: Path) 
 
 def test_a_crashed_worker_is_replaced(serve: Serve) -> None:
     server = serve()
-    first, second = server.wait_workers(2)
-    server.get("/")
+    first, second = server.wait_serving(2)
     os.kill(first, signal.SIGKILL)
     server.wait_for(rf"Worker \(pid:{first}\) was sent SIGKILL! Perhaps out of memory\?")
     server.until(lambda: first not in server.workers() and len(server.workers()) == 2)
@@ -151,7 +149,7 @@ def test_ttin_and_ttou(serve: Serve) -> None:
     first = server.wait_workers(1)[0]
     for count in (2, 3, 4):
         server.send_signal(signal.SIGTTIN)
-        server.wait_workers(count)
+        server.wait_serving(count)
     server.send_signal(signal.SIGTTOU)
     pids = server.wait_workers(3)
     assert first not in pids, "the oldest goes first"
@@ -165,8 +163,7 @@ def test_ttin_and_ttou(serve: Serve) -> None:
 
 def test_usr1_reopens_logs_everywhere(serve: Serve, tmp_path: Path) -> None:
     server = serve("--error-logfile", "error.log")
-    server.wait_workers(2)
-    server.get("/")
+    server.wait_serving(2)
     log, old = tmp_path / "error.log", tmp_path / "error.log.1"
     log.rename(old)
     server.send_signal(signal.SIGUSR1)
@@ -310,8 +307,7 @@ def test_a_unix_socket_goes_with_the_server(serve: Serve, tmp_path: Path) -> Non
 
 def test_workers_of_a_killed_arbiter_go_too(serve: Serve) -> None:
     server = serve()
-    server.wait_workers(2)
-    server.get("/")
+    server.wait_serving(2)
     server.process.kill()
     assert server.wait() == -signal.SIGKILL
     server.assert_nothing_left(timeout=20)

@@ -20,7 +20,7 @@ def hup(server: Server) -> None:
 
 def test_new_code_is_served_by_new_workers(serve: Serve, tmp_path: Path) -> None:
     server = serve(files={"app.py": VERSION % "one"})
-    old = server.wait_workers(2)
+    old = server.wait_serving(2)
     assert server.get("/").text == "one"
     (tmp_path / "app.py").write_text(VERSION % "two")
     hup(server)
@@ -33,6 +33,7 @@ def test_new_code_is_served_by_new_workers(serve: Serve, tmp_path: Path) -> None
 
 def test_the_old_generation_serves_while_the_new_one_boots(serve: Serve, tmp_path: Path) -> None:
     server = serve(files={"app.py": VERSION % "one"})
+    server.wait_serving(2)
     assert server.get("/").text == "one"
     wait = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.05)\n"
     (tmp_path / "app.py").write_text(wait + VERSION % "two")
@@ -48,8 +49,7 @@ def test_the_old_generation_serves_while_the_new_one_boots(serve: Serve, tmp_pat
 
 def test_a_broken_application_calls_the_reload_off(serve: Serve, tmp_path: Path) -> None:
     server = serve(files={"app.py": VERSION % "one"})
-    old = server.wait_workers(2)
-    server.get("/")
+    old = server.wait_serving(2)
     (tmp_path / "app.py").write_text("1 / 0\n")
     hup(server)
     server.wait_for(r"\[ERROR\] Reload called off: worker \d+ of the new generation failed")
@@ -106,7 +106,7 @@ def test_the_number_of_workers_follows(serve: Serve) -> None:
 
 def test_hups_during_a_reload_fold_into_one(serve: Serve, tmp_path: Path) -> None:
     server = serve()
-    server.get("/")
+    server.wait_serving(2)
     wait = "import os, time\nwhile not os.path.exists('go'):\n    time.sleep(0.05)\n"
     (tmp_path / "app.py").write_text(wait + VERSION % "two")
     hup(server)
@@ -123,7 +123,7 @@ def test_hups_during_a_reload_fold_into_one(serve: Serve, tmp_path: Path) -> Non
 
 def test_term_during_a_reload_stops_all(serve: Serve, tmp_path: Path) -> None:
     server = serve()
-    server.get("/")
+    server.wait_serving(2)
     (tmp_path / "app.py").write_text("import time\ntime.sleep(60)\n")
     hup(server)
     server.wait_workers(3)
@@ -167,7 +167,7 @@ def test_logs_and_pidfile_follow_the_configuration(serve: Serve, tmp_path: Path)
     conf = tmp_path / "gunicorn.conf.py"
     conf.write_text("errorlog = 'one.log'\npidfile = 'one.pid'\n")
     server = serve()
-    server.get("/")
+    server.wait_serving(2)
     conf.write_text("errorlog = 'two.log'\npidfile = 'two.pid'\n")
     hup(server)
     two = tmp_path / "two.log"

@@ -95,7 +95,7 @@ def test_a_hup_brings_workers_back_after_winch(serve: Serve, tmp_path: Path) -> 
 def test_a_new_binary_that_fails_leaves_the_old_one_serving(serve: Serve, tmp_path: Path) -> None:
     conf = tmp_path / "gunicorn.conf.py"
     server = serve("--pid", "pid", files={"gunicorn.conf.py": "timeout = 20\n"})
-    server.get("/")
+    server.wait_serving(2)
     conf.write_text("timeout = 'soon'\n")
     server.send_signal(signal.SIGUSR2)
     server.wait_for(r"\[ERROR\] The new master \(pid: \d+\) ended with code 1; this one goes on")

@@ -99,8 +99,7 @@ def test_a_request_that_makes_progress_for_too_long(serve: Serve, threads: str) 
 
 def test_a_worker_that_does_not_boot_in_time(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2", "--boot-timeout", "1")
-    old = server.wait_workers(2)
-    server.get("/?x")
+    old = server.wait_serving(2)
     (tmp_path / "app.py").write_text("import time\ntime.sleep(30)\n")
     server.send_signal(signal.SIGHUP)
     server.wait_for(r"WORKER TIMEOUT \(pid:\d+\): not booted after \S+ s \(the limit is 1 s\)")
@@ -142,8 +141,7 @@ def test_a_worker_that_fails_right_after_its_boot_is_not_restarted_at_full_speed
 @pytest.mark.slow
 def test_a_boot_loop_leaves_the_others_alone(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2")
-    workers = server.wait_workers(2)
-    server.get("/?x")
+    workers = server.wait_serving(2)
     (tmp_path / "app.py").write_text("1 / 0\n")
     os.kill(workers[0], signal.SIGKILL)
     server.wait_for(r"failed to boot \(code 3\); next attempt in 0\.4 s")

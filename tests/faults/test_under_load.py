@@ -59,6 +59,7 @@ def test_twenty_reloads(serve: Serve, options: tuple[str, ...]) -> None:
 @pytest.mark.slow
 def test_a_reload_of_an_application_that_is_slow_to_import(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2", "--reload-surge", "100%")
+    server.wait_serving(2)
     with Load(server) as load:
         load.settle()
         (tmp_path / "app.py").write_text(SLOW_IMPORT)
@@ -70,7 +71,7 @@ def test_a_reload_of_an_application_that_is_slow_to_import(serve: Serve, tmp_pat
 @pytest.mark.alone
 def test_reloads_that_are_called_off(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2", files={"gunicorn.conf.py": "timeout = 20\n"})
-    first = server.wait_workers(2)
+    first = server.wait_serving(2)
     with Load(server) as load:
         load.settle(0.5)
         (tmp_path / "app.py").write_text("1 / 0\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import open_files
 from tests.servers import HELLO, Server, until
 
 PRINTING = """\
@@ -92,12 +93,6 @@ def test_usr1_reopens_the_logs_of_every_process(tmp_path: Path) -> None:
         assert "/after" not in (tmp_path / "a.log.1").read_text()
         assert "/before" in (tmp_path / "a.log.1").read_text()
     assert "Shutting down: Master" in (tmp_path / "e.log").read_text()
-
-
-def open_files(pid: int) -> set[str]:
-    """The paths of what a process has open (realpath: a descriptor may be closed meanwhile)."""
-    folder = f"/proc/{pid}/fd"
-    return {os.path.realpath(f"{folder}/{fd}") for fd in os.listdir(folder)}
 
 
 def test_captured_output_is_in_the_error_log(tmp_path: Path) -> None:
