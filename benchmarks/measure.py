@@ -13,6 +13,7 @@ import http.client
 import os
 import socket
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -191,8 +192,8 @@ def running(
     if reason is not None:
         raise ProcessError(reason)
     port = free_port()
-    home = directory / f"{server.key}-{port}"
-    home.mkdir()
+    # The same port may come twice in a run.
+    home = Path(tempfile.mkdtemp(prefix=f"{server.key}-", dir=directory))
     command = server.argv(app, port)
     if not os.path.exists(command[0]):
         raise ProcessError(f"not installed: no {os.path.relpath(command[0], places.ROOT)}")

@@ -42,6 +42,12 @@ SCENARIOS: tuple[Scenario, ...] = (
         "hello-browser", "Hello, a browser's 13 field lines", "hello:app", script="browser.lua"
     ),
     Scenario(
+        "hello-varied",
+        "Hello, a browser's 13 field lines, no two requests alike",
+        "hello:app",
+        script="varied.lua",
+    ),
+    Scenario(
         "hello-browser-1",
         "Hello, a browser's 13 field lines, 1 connection",
         "hello:app",

@@ -256,6 +256,7 @@ def test_an_application_does_not_grow_the_caches() -> None:
         renderer.fields(f"200 OK {number}", [(f"X-{number}", "y")])
     assert len(renderer.kinds) <= module.MAX_NAMES
     assert len(renderer.status_lines) <= module.MAX_STATUS_LINES
+    assert len(renderer.status_lines.responses) <= module.MAX_RESPONSES
 
 
 def test_small_parts() -> None:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gunicorn.http import _head, careful
-from gunicorn.http.head import MAX_HOSTS, MAX_NAMES, HeadParser
+from gunicorn.http.head import MAX_HOSTS, MAX_NAMES, HeadParser, Memo
 from gunicorn.http.policy import Policy
 from gunicorn.http.response import InvalidResponse, ResponseRenderer
 from tests.http.corpus import Case, compare, connect, load, make_policy, run
@@ -212,6 +212,35 @@ def test_more_hosts_than_are_remembered() -> None:
         data = get(f"Host: h{number}.example:80")
         assert told(fast, data) == told(python, data)
     assert "InvalidHost" in str(told(fast, get("Host: h 1")))
+
+
+def test_more_heads_than_are_remembered() -> None:
+    fast, python = pair(Policy())
+    heads = [get("Host: a", f"X: {number}") for number in range(Memo.ROOM + 100)]
+    for _ in range(Memo.PATIENCE // 100 + 3):
+        for data in heads[-100:] + heads:
+            assert told(fast, data) == told(python, data)
+            assert len(python.blocks) <= Memo.ROOM
+    lines = [get("Host: a").replace(b"/", b"/%d" % number) for number in range(Memo.ROOM + 100)]
+    for data in lines:
+        assert told(fast, data) == told(python, data)
+        assert len(python.lines) <= Memo.ROOM
+
+
+def test_field_lines_mean_the_same_again() -> None:
+    """What surrounds a block that was read before is another time."""
+    policy = Policy(secure_scheme_headers={"X-FORWARDED-PROTO": "https"})
+    blocks = [
+        ("Host: a",), ("Host: a", "Connection: close"), ("Host: a", "Connection: Keep-Alive"),
+        ("Host: a", "Connection: upgrade"), ("X: y",), ("Host: a b",), (),
+        ("Host: a", "X-Forwarded-Proto: https"), ("Host: a", "Content-Length: 0"),
+        ("Host: a", "Expect: 100-continue"), ("Host: a", "Transfer-Encoding: chunked"),
+    ]  # fmt: skip
+    fast, python = pair(policy)
+    for _ in range(3):
+        for block, minor, trusted in itertools.product(blocks, "10", (False, True)):
+            data = get(*block).replace(b"/1.1", b"/1." + minor.encode())
+            assert told(fast, data, trusted=trusted) == told(python, data, trusted=trusted)
 
 
 def test_values_are_not_mixed_up() -> None:

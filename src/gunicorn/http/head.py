@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from gunicorn.http import careful
@@ -69,10 +69,9 @@ MEANINGFUL = frozenset({"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT
 
 MAX_NAMES = 1024
 MAX_HOSTS = 256
-MAX_LINES = MAX_BLOCKS = 256
 MAX_LINE_SIZE = 512
 MAX_BLOCK_SIZE = 2048
-"""Clients choose what is remembered: so much of it, and in bytes no more each."""
+"""Bytes of what is remembered, at most: clients choose it."""
 
 
 def percent_decode(path: str) -> str:
@@ -108,19 +107,36 @@ class FieldNames(dict[str, str]):
         return variable
 
 
-class FieldBlock:
-    """Conventional field lines, read."""
+Known = TypeVar("Known")
 
-    __slots__ = ("fields", "keep_alive", "plain", "text")
 
-    def __init__(self, text: str, fields: dict[str, str], plain: bool) -> None:
-        self.text = text
-        self.fields = fields
-        """Variable -> value."""
-        self.plain = plain
-        """Whether `keep_alive` is all that they mean to the server; the Host is a known one."""
-        connection = fields.get("HTTP_CONNECTION")
-        self.keep_alive = None if connection is None else connection != "close"
+class Memo(dict[bytes, Known]):
+    """What was read of so many bytes; where hardly anything comes twice, little is kept anew."""
+
+    ROOM = 256
+    PATIENCE = 2048
+    """What is not found while there is no room, before there is room again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turned_away = 0
+
+    def remember(self, data: bytes, known: Known) -> None:
+        if len(self) >= self.ROOM:
+            self.turned_away += 1
+            if self.turned_away < self.PATIENCE:
+                return
+            self.turned_away = 0
+            self.clear()
+        self[data] = known
+
+
+RequestLine = tuple[str, str, str, str, str]
+"""Method, target, path, query and protocol."""
+
+FieldBlock = tuple[dict[str, str], str, bool, "bool | None"]
+"""Fields by variable; their lines as text; whether they mean nothing to the server but, perhaps,
+that the connection is to be kept or closed, which comes last. The Host of such is a known one."""
 
 
 class HeadParser:
@@ -130,8 +146,8 @@ class HeadParser:
         self.policy = policy
         self.names = FieldNames()
         self.hosts: set[str] = set()
-        self.lines: dict[bytes, tuple[str, str, str, str, str]] = {}
-        self.blocks: dict[bytes, FieldBlock] = {}
+        self.lines: Memo[RequestLine] = Memo()
+        self.blocks: Memo[FieldBlock] = Memo()
         self.script_name = policy.script_name
         self.max_fields = policy.max_fields
         # A head shorter than every limit needs no measuring of its lines.
@@ -143,6 +159,7 @@ class HeadParser:
             careful.meta_variable(name): value
             for name, value in policy.secure_scheme_headers.items()
         }
+        self.meaningful = MEANINGFUL.union(self.scheme_fields)
 
     def parse(
         self, data: bytes, start: int, variables: dict[str, Any], trusted: bool
@@ -182,7 +199,8 @@ class HeadParser:
             return None
 
         method, target, path, query, protocol = known_line
-        variables.update(known.fields)
+        fields, text, plain, keep_alive = known
+        variables.update(fields)
         variables["REQUEST_METHOD"] = method
         variables["RAW_URI"] = target
         variables["QUERY_STRING"] = query
@@ -190,18 +208,18 @@ class HeadParser:
         variables["SERVER_PROTOCOL"] = protocol
         if self.script_name:
             careful.split_script_name(variables, self.script_name)
-        request = Request(method, target, variables, known.text, end + 2)
+        request = Request(method, target, variables, text, end + 2)
         if protocol == "HTTP/1.0":
             request.version = (1, 0)
-        if not known.plain:
-            self.interpret(request, known.fields, trusted)
-        elif known.keep_alive is not None:
-            request.keep_alive = known.keep_alive
+        if not plain:
+            self.interpret(request, fields, trusted)
+        elif keep_alive is not None:
+            request.keep_alive = keep_alive
         elif protocol == "HTTP/1.0":
             request.keep_alive = False
         return request
 
-    def read_line(self, line: bytes) -> tuple[str, str, str, str, str] | None:
+    def read_line(self, line: bytes) -> RequestLine | None:
         """Method, target, path, query and protocol of a conventional request line."""
         found = REQUEST_LINE.fullmatch(line.decode("latin-1"))
         if found is None:
@@ -211,9 +229,7 @@ class HeadParser:
             path = percent_decode(path)
         known = (method, target, path, query or "", "HTTP/1.1" if minor == "1" else "HTTP/1.0")
         if len(line) <= MAX_LINE_SIZE:
-            if len(self.lines) >= MAX_LINES:
-                self.lines.clear()
-            self.lines[line] = known
+            self.lines.remember(line, known)
         return known
 
     def read_block(self, block: bytes) -> FieldBlock | None:
@@ -233,21 +249,17 @@ class HeadParser:
         # As many fields as lines: none was skipped, none is repeated.
         if not len(fields) == len(lines) == count:
             return None
-        known = FieldBlock(text, fields, self.is_plain(fields))
-        if known.plain and len(block) <= MAX_BLOCK_SIZE:
-            if len(self.blocks) >= MAX_BLOCKS:
-                self.blocks.clear()
-            self.blocks[block] = known
+        connection = fields.get("HTTP_CONNECTION", "")
+        if (
+            fields.get("HTTP_HOST") not in self.hosts
+            or (connection and connection not in PLAIN_OPTIONS)
+            or not self.meaningful.isdisjoint(fields)
+        ):
+            return fields, text, False, None
+        known = (fields, text, True, connection != "close" if connection else None)
+        if len(block) <= MAX_BLOCK_SIZE:
+            self.blocks.remember(block, known)
         return known
-
-    def is_plain(self, fields: dict[str, str]) -> bool:
-        """Whether no field has a meaning to the server but Connection, in its usual forms."""
-        return (
-            fields.get("HTTP_HOST") in self.hosts
-            and fields.get("HTTP_CONNECTION", "close") in PLAIN_OPTIONS
-            and not MEANINGFUL.intersection(fields)
-            and not self.scheme_fields.keys() & fields.keys()
-        )
 
     def parse_rare(
         self, data: bytes, start: int, variables: dict[str, Any], trusted: bool
