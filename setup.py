@@ -8,7 +8,12 @@ import sys
 
 from setuptools import Extension, setup
 
-MODULES = ("gunicorn.http._head", "gunicorn.logs._line", "gunicorn.workers._exchange")
+MODULES = (
+    "gunicorn.http._head",
+    "gunicorn.logs._line",
+    "gunicorn.workers._exchange",
+    "gunicorn.workers._lookout",
+)
 
 
 def extensions() -> list[Extension]:

@@ -9,7 +9,12 @@ from __future__ import annotations
 import importlib.util
 import os
 
-MODULES = ("gunicorn.http._head", "gunicorn.logs._line", "gunicorn.workers._exchange")
+MODULES = (
+    "gunicorn.http._head",
+    "gunicorn.logs._line",
+    "gunicorn.workers._exchange",
+    "gunicorn.workers._lookout",
+)
 
 
 def available() -> bool:

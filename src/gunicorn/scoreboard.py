@@ -172,6 +172,13 @@ class Slot:
     def stopping(self, value: bool) -> None:
         self.cells[STOPPING] = float(value)
 
+    def has_siblings(self) -> bool:
+        """Whether there is another worker of the same generation."""
+        # A process id belongs to one worker, and generations are counted from one.
+        own, generation = self.cells[PID], self.cells[GENERATION]
+        others = zip(self.block[PID::CELLS], self.block[GENERATION::CELLS], strict=True)
+        return any(pid and pid != own and number == generation for pid, number in others)
+
     def waits_with_fewer(self, connections: int, now: float) -> bool:
         """Whether another worker is idle, takes connections, and has fewer than `connections`."""
         block = self.block
@@ -244,6 +251,8 @@ class Scoreboard:
         if slot not in self._lent:
             raise ValueError("this slot is not lent by this scoreboard")
         self._lent.remove(slot)
+        # Siblings count each other by it.
+        slot.pid = 0
         self._free.append(slot)
 
     def index(self, slot: Slot) -> int:

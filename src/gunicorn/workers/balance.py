@@ -16,6 +16,7 @@ from __future__ import annotations
 import array
 import json
 import os
+import select
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -91,9 +92,12 @@ class Siblings:
         return Given(sock, tuple(peer) if isinstance(peer, list) else peer, used, variables)
 
 
-def renewed(before: Siblings | None) -> Siblings:
-    """A queue for the workers to come, in place of that of the workers there were."""
+def renewed(before: Siblings | None) -> Siblings | None:
+    """A queue for the workers to come, in place of that of the workers there were.
+
+    None where the system has no epoll, on which the loops wait for the queue and for each other.
+    """
     if before is not None:
         # Those have it open themselves, and look into it before they end.
         before.close()
-    return Siblings()
+    return Siblings() if hasattr(select, "epoll") else None

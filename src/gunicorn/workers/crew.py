@@ -8,7 +8,6 @@ outside, where it may wait for the client.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -129,8 +128,8 @@ class ThreadedHandler(RequestHandler):
         if isinstance(error, SocketTakenError):
             self.part(error.__context__, request, response, started)
             return
-        if not isinstance(error, Exception) and not on_main_thread():
-            # Where signals are not raised, it is the application that wants to end something.
+        if not isinstance(error, Exception):
+            # Signals interrupt the main thread, which is not here: this is the application's wish.
             error = RuntimeError(f"the application raised {error!r}").with_traceback(
                 error.__traceback__
             )
@@ -147,8 +146,3 @@ class ThreadedHandler(RequestHandler):
         response.status = response.status or "101 Switching Protocols"
         response.abandon()
         self.complete(request, response, started)
-
-
-def on_main_thread() -> bool:
-    """Whether this is the thread that signals interrupt."""
-    return threading.current_thread() is threading.main_thread()

@@ -30,9 +30,7 @@ class ThreadWorker(Worker):
 
     def run(self) -> None:
         """Serve until `alive` is False."""
-        self.loop = ThreadLoop(
-            self, self.cfg.threads, self.siblings if self.cfg.workers > 1 else None
-        )
+        self.loop = ThreadLoop(self, None if self.cfg.is_ssl else self.siblings)
         self.loop.run()
 
     def requests_in_progress(self) -> Iterable[tuple[Any, Any]]:

@@ -18,6 +18,7 @@ takes the lead from a thread first takes its connection out of the poll set (`de
 
 from __future__ import annotations
 
+import select
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -58,15 +59,21 @@ class SignalChannel(WakeupChannel):
 
 
 class LeaderLoop(OutsideLoop):
-    """The connections of `worker`, served by `threads` threads."""
+    """The connections of `worker`, served by as many threads as its settings say."""
 
-    def __init__(self, worker: Worker, threads: int) -> None:
+    def __init__(self, worker: Worker) -> None:
         self.idle: list[Seat] = []
         self.waiting: deque[tuple[ConnectionLife, float]] = deque()
         self.threads: list[threading.Thread] = []
         self.draining = False
         self.over = False
-        super().__init__(worker, threads)
+        super().__init__(worker)
+        self.for_anything: select.poll | None = None
+        """Waits for whatever the poller waits for."""
+        if self.poller.fileno() >= 0:
+            # An epoll descriptor is ready when one of those that it waits for is (epoll(7)).
+            self.for_anything = select.poll()
+            self.for_anything.register(self.poller.fileno(), READ)
 
     # The life of the threads
 
@@ -79,7 +86,7 @@ class LeaderLoop(OutsideLoop):
         self.end()
 
     def begin(self) -> None:
-        self.add_channel(SignalChannel(self.worker.PIPE[0], self.main))
+        self.add_channel(SignalChannel(self.worker.PIPE[0], self.guard))
         self.start_accepting()
 
     def end(self) -> None:
@@ -111,10 +118,6 @@ class LeaderLoop(OutsideLoop):
             self.seat = seat
             try:
                 self.work_once(seat)
-            except SystemExit:
-                self.drop(seat)
-                if threading.current_thread() is threading.main_thread():
-                    raise
             except BaseException:
                 self.log.exception("Error in a thread of the worker, which goes on")
                 self.drop(seat)
@@ -130,10 +133,16 @@ class LeaderLoop(OutsideLoop):
 
     def rest(self, seat: Seat) -> None:
         """Sleep until there is something to do."""
-        self.idle.append(seat)
         if self.leader is self.guard:
             # Nobody was there to serve new connections.
+            if self.for_anything is not None:
+                self.leader = seat
+                self.resume()
+                return
+            self.idle.append(seat)
             self.resume()
+        else:
+            self.idle.append(seat)
         self.sleep(seat, None)
         if seat in self.idle:
             self.idle.remove(seat)
@@ -163,7 +172,7 @@ class LeaderLoop(OutsideLoop):
         seat.connection = None
         self.lock.release()
         try:
-            events = self.poller.poll(timeout)
+            events = self.wait(seat, timeout)
         finally:
             self.lock.acquire()
             self.seat = seat
@@ -178,6 +187,15 @@ class LeaderLoop(OutsideLoop):
             self.flush_access_log()
         if self.draining and self.leader is seat:
             self.end_when_drained()
+
+    def wait(self, seat: Seat, timeout: float) -> list[tuple[int, int]]:
+        """Wait for events, as `seat`, which leads."""
+        if seat is self.guard and self.for_anything is not None:
+            # Outside the line of those whom the kernel tells of a new connection: it tells one,
+            # and the guard has no use for it while a sibling may have.
+            self.for_anything.poll(timeout * 1000)
+            timeout = 0.0
+        return self.poller.poll(timeout)
 
     def serve(self, seat: Seat, events: list[tuple[int, int]]) -> None:
         channels = self.channels

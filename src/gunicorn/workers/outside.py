@@ -33,12 +33,11 @@ class OutsideLoop(EventLoop):
 
     multithread = True
 
-    def __init__(self, worker: Worker, threads: int) -> None:
+    def __init__(self, worker: Worker) -> None:
+        threads = worker.cfg.threads
         self.lock = threading.RLock()
         self.seats = [Seat(f"gunicorn-{number}") for number in range(threads)]
         self.guard = Seat("gunicorn-guard")
-        self.main = self.guard
-        """Whose thread is the main one."""
         self.leader = self.seats[0]
         self.seat = self.leader
         """Whose thread holds the lock."""

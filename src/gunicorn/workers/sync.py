@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from gunicorn.workers.balance import Siblings, renewed
-from gunicorn.workers.balanced import BalancedSyncLoop
+from gunicorn.workers.balanced_sync import BalancedSyncLoop
 from gunicorn.workers.base import Worker
 from gunicorn.workers.loop import EventLoop
 
@@ -27,7 +27,8 @@ class SyncWorker(Worker):
 
     def run(self) -> None:
         """Serve until `alive` is False."""
-        if self.siblings is None or self.cfg.workers == 1 or not self.cfg.keepalive:
+        if self.siblings is None or self.cfg.is_ssl or not self.cfg.keepalive:
+            # There is nothing that could be shared.
             self.run_alone()
             return
         self.loop = loop = BalancedSyncLoop(self, self.siblings)

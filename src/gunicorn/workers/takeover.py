@@ -44,6 +44,8 @@ class LentSocket:
         self._taken: Callable[[], bytes] | None = taken
         self._received = b""
         self._sending = 0
+        self._farewells: list[bytes] = []
+        """What is to be sent before the end of the stream."""
 
     @property  # type: ignore[misc] # so that it passes for what it stands for
     def __class__(self) -> type:
@@ -131,17 +133,29 @@ class LentSocket:
             sock.sendall(data, flags)
         finally:
             self._sending -= 1
+            if self._farewells:
+                self._bid_farewell()
 
     # The worker stops
 
     def go_away(self, *, websocket: bool) -> None:
-        """Let the application see the end of the stream, and a WebSocket client a close frame."""
-        with contextlib.suppress(OSError):
+        """Let the application see the end of the stream, and a WebSocket client a close frame.
+
+        When a thread is sending, this comes after that.
+        """
+        self._farewells.append(GOING_AWAY if websocket else b"")
+        self._bid_farewell()
+
+    def _bid_farewell(self) -> None:
+        with contextlib.suppress(OSError, IndexError):
+            if self._sending:
+                return
+            frame = self._farewells.pop()
             descriptor = os.dup(self._sock.fileno())
-            if websocket and not self._sending:
-                self._sock.send(GOING_AWAY)
             # Of the descriptor, as an SSL socket's own method would also undo its TLS.
             with socket.socket(fileno=descriptor) as sock:
+                if frame:
+                    self._sock.send(frame)
                 sock.shutdown(socket.SHUT_RD)
 
 

@@ -24,10 +24,10 @@ from gunicorn.workers.takeover import LentSocket, is_websocket
 class ThreadLoop(BalancedLoop):
     """The connections of a gthread worker."""
 
-    def __init__(self, worker: Worker, threads: int, siblings: Siblings | None = None) -> None:
+    def __init__(self, worker: Worker, siblings: Siblings | None = None) -> None:
         self.taken: set[ConnectionLife] = set()
         """Connections whose socket the application has taken over."""
-        super().__init__(worker, threads, siblings)
+        super().__init__(worker, siblings)
         self.request_timeout = float(worker.cfg.timeout)
 
     def tick(self, now: float) -> None:
