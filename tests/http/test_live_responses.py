@@ -14,7 +14,7 @@ import pytest
 
 from tests.http.fleet import Place, fleet
 from tests.integration.wire import Answer, Wire, render
-from tests.servers import read_all
+from tests.servers import read_all, until
 from tests.worker_classes import WORKER_CLASSES
 
 APP = """\
@@ -183,6 +183,8 @@ def test_there_was_one_warning_a_process(place: Place) -> None:
     """After the tests before it, and one request for each of two siblings."""
     with place.connect() as client:
         ask(client, "piece", "200 OK", [("Keep-Alive", "5")])
+    # It is written when the response has left.
+    until(lambda: "hop-by-hop" in place.log(), "a warning")
     warnings = [line for line in place.log().splitlines() if "hop-by-hop" in line]
     assert len({line.split("]")[1] for line in warnings}) == len(warnings) >= 1, warnings
 
