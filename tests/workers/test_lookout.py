@@ -104,6 +104,27 @@ def test_many_calls_of_some_milliseconds(server: Server) -> None:
     assert max(ends) - began < 1.8
 
 
+@pytest.mark.parametrize("parser", ["fast", "python"] if compiled.available() else ["python"])
+def test_what_is_finished_leaves_while_the_next_call_lasts(tmp_path: Path, parser: str) -> None:
+    """Short responses of one round leave together, but not when that takes long."""
+    with start(tmp_path, "--workers", "2", "--http-parser", parser) as server:
+        server.wait_workers(2)
+        quick, slow, last = clients = on_one_worker(server, 3)
+        (pid,) = {int(client.ask()[0]) for client in clients}
+        # Calls that took long are remembered for a while, in which nothing is held.
+        time.sleep(0.3)
+        os.kill(pid, signal.SIGSTOP)
+        for client, path in ((quick, "/"), (slow, "/sleep/0.8"), (last, "/")):
+            client.send(path)
+        os.kill(pid, signal.SIGCONT)
+        began = time.monotonic()
+        assert int(quick.answer()[0]) == pid
+        assert time.monotonic() - began < 0.4
+        assert int(last.answer()[0]) != pid
+        assert time.monotonic() - began < 0.6
+        assert int(slow.answer()[0]) == pid
+
+
 @pytest.mark.parametrize(("kind", "threads"), [("sync", 1), ("gthread", 1), ("gthread", 2)])
 def test_new_clients_go_to_who_is_free(tmp_path: Path, kind: str, threads: int) -> None:
     options = ("-k", kind, "--threads", str(threads), "--workers", "2")

@@ -30,8 +30,11 @@ from gunicorn.workers.poller import READ
 from gunicorn.workers.sharing import SharingLoop
 
 if TYPE_CHECKING:
+    from gunicorn.http.request import Request
     from gunicorn.workers.balance import Siblings
     from gunicorn.workers.base import Worker
+    from gunicorn.wsgi.input import Source
+    from gunicorn.wsgi.response import Response, Sink
 
 LONGEST = 0.02
 """What a longer call counts as in the mean: one that hung once is forgotten after some tens."""
@@ -53,6 +56,7 @@ class BalancedSyncLoop(SharingLoop):
         self.expects_long_calls = False
         self.mean_call = 0.0
         super().__init__(worker)
+        self.handle = self.handle_and_take_back
         self.share(queue)
 
     # The main thread
@@ -73,6 +77,16 @@ class BalancedSyncLoop(SharingLoop):
     def expects_siblings(self) -> bool:
         """Whether the worker has siblings, or will soon; a lonely one may get some, too (TTIN)."""
         return self.worker.cfg.workers > 1 or self.has_siblings()
+
+    def handle_and_take_back(self, request: Request, sink: Sink, source: Source) -> Response:
+        """Serve one request that does not take the short way of `exchange`.
+
+        A response that is left to the loop to send ends a call without a look at the clock.
+        """
+        response = self.handler.handle(request, sink, source)
+        if self.relieved:
+            self.take_back()
+        return response
 
     def take_back(self) -> None:
         """The call is over: the poll set is the main thread's again."""
@@ -144,6 +158,14 @@ class BalancedSyncLoop(SharingLoop):
                 self.relieved = False
                 self.implementation.tick(self.next_tick)
             return False
+
+    def send_held(self) -> bool:
+        """Send what waits for the end of the call; False when the main thread is back."""
+        with self.lock:
+            if self.relieved:
+                # The main thread sends nothing else before it has taken the poll set back.
+                self.implementation.send_held()
+            return self.relieved
 
     def pass_on(self) -> bool:
         """Deal with what is ready; False when the main thread has taken the poll set back."""

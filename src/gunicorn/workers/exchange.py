@@ -95,15 +95,14 @@ class Steady:
 
     def dispatch(self, events: list[tuple[int, int]], channels: dict[int, Any]) -> None:
         """Let each channel go on that is ready, and is still there when its turn comes."""
-        self.more_to_come = self.holds
         self.now = monotonic()
-        last = len(events) - 1
+        left = len(events)
         pid = os.getpid() if self.holds else 0
         try:
-            for index, (fd, mask) in enumerate(events):
+            for fd, mask in events:
                 channel = channels.get(fd)
-                if index == last:
-                    self.more_to_come = False
+                left -= 1
+                self.more_to_come = self.holds and left > 0
                 if channel is not None:
                     if self.held and type(channel) is not SteadyConnection:
                         self.release()
@@ -130,7 +129,11 @@ class Steady:
         """Send what is held."""
         # What a broken connection leads to may come back here.
         while self.held:
-            connection, data = self.held.popleft()
+            try:
+                connection, data = self.held.popleft()
+            except IndexError:
+                # A lookout, which sends it while a call lasts, was quicker.
+                return
             connection.held = False
             try:
                 sent = connection.send_bytes(data)
@@ -222,12 +225,12 @@ class SteadyConnection(Connection):
         except BaseException as error:
             steady.handler.failed(error, request, response, started)
             steady.release()
-            self.advance(response)
+            self.conclude(steady, response)
             return
         if not self.send_piece(steady, request, response, result):
             steady.release()
             steady.handler.finish(result, request, response, started)
-            self.advance(response)
+            self.conclude(steady, response)
             return
         if steady.access is not None:
             steady.access(response, request, variables, monotonic() - started)
@@ -253,6 +256,12 @@ class SteadyConnection(Connection):
         self.fresh = self.used = True
         if self.interest != READ:
             self.wait_for_data()
+
+    def conclude(self, steady: Steady, response: Response) -> None:
+        """Go on after a call, or a response, that was not a conventional one."""
+        self.deadline = inf
+        steady.loop.refresh_clock()
+        self.advance(response)
 
     def send_piece(self, steady: Steady, request: Any, response: Response, result: Any) -> bool:
         """Send a response of one short piece of bytes; False when it is not one."""

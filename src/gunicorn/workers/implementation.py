@@ -47,6 +47,9 @@ class Implementation(Protocol):
     def tick(self, next_tick: float) -> None:
         """The loop wants to be called again at `next_tick`, a time of its clock."""
 
+    def send_held(self) -> None:
+        """Send the responses that were to leave with the next one."""
+
     def connection(
         self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any
     ) -> ConnectionLife: ...
@@ -67,6 +70,9 @@ class PythonImplementation:
 
     def tick(self, next_tick: float) -> None:
         self.steady.next_tick = next_tick
+
+    def send_held(self) -> None:
+        self.steady.release()
 
     def connection(
         self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any
@@ -106,6 +112,10 @@ if compiled.available():
 
         def tick(self, next_tick: float) -> None:
             self.steady.next_tick = next_tick
+
+        def send_held(self) -> None:
+            # As at the end of any round, of which this is an empty one.
+            self.steady.dispatch([], {})
 
         def connection(
             self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any

@@ -161,7 +161,9 @@ class Lookout:
         if seen is Seen.LONG:
             loop.expect_long_calls()
         elif seen is Seen.QUIET:
-            self.for_anything.poll()
+            # It may have been the bell of the end that was silenced.
+            if not self.over:
+                self.for_anything.poll()
         elif seen is Seen.LASTING or loop.expects_long_calls:
             if not self.cells[BUSY_SINCE]:
                 # It is announced, and begins in a moment.
@@ -173,7 +175,7 @@ class Lookout:
     def relieve(self, since: float) -> None:
         """Pass on what becomes readable until the call that began at `since` is over."""
         loop = self.loop
-        if not loop.be_relieved(since):
+        if not loop.be_relieved(since) or not loop.send_held():
             return
         while True:
             self.for_anything.poll()
