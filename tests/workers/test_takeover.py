@@ -15,6 +15,8 @@ import websocket
 from tests.servers import Server, read_all, until
 
 SOCK = """\
+import os
+
 from flask import Flask
 from flask_sock import Sock
 
