@@ -2,8 +2,9 @@
 
 The arbiter makes the board before it forks, so the same pages are mapped into every worker
 (`mmap(-1, size)`, anonymous and shared). A worker writes only its own slot; the arbiter, and
-whoever reports statistics, only read. The two last cells are the other way round: the arbiter
-writes and the worker reads. Each cell has one writer; there is therefore no lock.
+whoever reports statistics, only read. Some cells are the other way round: the arbiter writes and
+the worker reads (CLOSING, STOPPING, GIVEN_UP). Each cell has one writer; there is therefore no
+lock.
 
 Why not a file whose modification time is the heartbeat: a file lives on some file system, a slow
 disk under it stops the worker that only wanted to say it is alive, and every container needs
@@ -49,6 +50,8 @@ STOPPING = 9
 """1.0 once the arbiter was told to stop the server, also while it delays that."""
 ACCEPTING = 10
 """1.0 while the worker takes new connections."""
+GIVEN_UP = 11
+"""1.0 once the arbiter takes the worker for hanging. Written before it sends SIGABRT."""
 
 FRESH = 1.0
 """Seconds for which a heartbeat says that its worker runs."""
@@ -171,6 +174,15 @@ class Slot:
     @stopping.setter
     def stopping(self, value: bool) -> None:
         self.cells[STOPPING] = float(value)
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the arbiter takes the worker for hanging."""
+        return bool(self.cells[GIVEN_UP])
+
+    @given_up.setter
+    def given_up(self, value: bool) -> None:
+        self.cells[GIVEN_UP] = float(value)
 
     def has_siblings(self) -> bool:
         """Whether there is another worker of the same generation."""

@@ -20,8 +20,7 @@ import ctypes, os, threading, time
 def asleep():
     time.sleep(60)
 
-def stuck_in_c():
-    library = ctypes.PyDLL(None)
+def stuck_in_c(library):
     mutex = ctypes.create_string_buffer(128)
     library.pthread_mutex_lock(mutex)
     library.pthread_mutex_lock(mutex)
@@ -37,7 +36,9 @@ def app(environ, start_response):
         threading.Thread(target=asleep, name="beside", daemon=True).start()
         time.sleep(60)
     if environ["PATH_INFO"] == "/c":
-        stuck_in_c()
+        stuck_in_c(ctypes.CDLL(None))
+    if environ["PATH_INFO"] == "/c-that-keeps-the-lock":
+        stuck_in_c(ctypes.PyDLL(None))
     if environ["PATH_INFO"] == "/drips":
         return drips()
     return [b"hello"]
@@ -67,6 +68,22 @@ def test_the_log_says_where_a_worker_hangs(serve: Serve) -> None:
     assert ask(server, "/").endswith(b"hello\r\n0\r\n\r\n") or b"hello" in ask(server, "/")
 
 
+@pytest.mark.parametrize(
+    "options", [("-w", "1"), ("-w", "2"), pytest.param(("-k", "gevent"), marks=pytest.mark.slow)]
+)
+def test_also_when_its_main_thread_is_stuck_in_c(serve: Serve, options: tuple[str, ...]) -> None:
+    server = serve("--timeout", "1", *options, files={"app.py": HANGS})
+    ask(server, "/c?why=2")
+    found = server.wait_for(
+        r"Worker \(pid:(\d+)\) hangs: GET /c\?why=2 from 127\.0\.0\.1:\d+.*\nThread MainThread:\n"
+    )
+    server.wait_for(r'File ".*app\.py", line \d+, in stuck_in_c\n')
+    pid = int(found[1])
+    server.until(lambda: pid not in server.workers(), "the end of the worker")
+    assert server.log().count(" hangs: ") == 1
+    assert b"hello" in ask(server, "/")
+
+
 @pytest.mark.parametrize("log_file", [pytest.param("-", marks=pytest.mark.slow), "error.log"])
 def test_also_when_it_cannot_run_python_any_more(
     serve: Serve, tmp_path: Path, log_file: str
@@ -76,7 +93,7 @@ def test_also_when_it_cannot_run_python_any_more(
     )
     (pid,) = server.wait_workers(1)
     began = time.monotonic()
-    ask(server, "/c")
+    ask(server, "/c-that-keeps-the-lock")
     assert time.monotonic() - began < 10
     server.until(lambda: pid not in server.workers(), "the end of the worker")
     log = server.log() if log_file == "-" else (tmp_path / log_file).read_text()
@@ -155,15 +172,16 @@ def test_a_boot_loop_leaves_the_others_alone(serve: Serve, tmp_path: Path) -> No
 @pytest.mark.slow
 def test_a_worker_that_grows_fast_is_killed(serve: Serve) -> None:
     source = (
-        "hoard = []\n"
+        "import time\nhoard = []\n"
         "def app(environ, start_response):\n"
         "    if environ['PATH_INFO'] == '/grow':\n"
         "        hoard.append(b'x' * (200 << 20))\n"
+        "        time.sleep(30)\n"
         "    start_response('200 OK', [])\n    return [b'hello']\n"
     )
     server = serve("-w", "1", "--worker-max-memory", "100MB", files={"app.py": source})
     (pid,) = server.wait_workers(1)
-    server.get("/grow")
+    ask(server, "/grow")
     server.wait_for(
         rf"Killing worker \(pid:{pid}\): it has 2\d\d\.\d MB of memory, more than 1\.5 times"
         r" worker_max_memory \(100\.0 MB\)"

@@ -54,9 +54,9 @@ class BaseApplication:
 
     def init(
         self,
-        parser: argparse.ArgumentParser,  # noqa: ARG002  subclasses use the parameters
-        opts: argparse.Namespace,  # noqa: ARG002
-        args: Any,  # noqa: ARG002
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - what subclasses are given
+        opts: argparse.Namespace,  # noqa: ARG002 - what subclasses are given
+        args: Any,  # noqa: ARG002 - what subclasses are given
     ) -> dict[str, Any] | None:
         """Look at the command line before other sources; return framework settings, if any."""
         return None

@@ -47,6 +47,7 @@ class Watch:
             elif reason := hangs(member, now):
                 self.arbiter.log.critical("WORKER TIMEOUT (pid:%s): %s", member.pid, reason)
                 member.aborted = now
+                member.worker.tmp.given_up = True
                 workforce.signal(member, signal.SIGABRT)
         for member in workforce.pool.overdue(now):
             self.arbiter.log.warning(
@@ -72,7 +73,7 @@ class Watch:
         for member in members:
             slot = member.worker.tmp
             # Before its first request a worker has not grown, whatever its size.
-            if member.asked_to_go or not (slot.requests or slot.busy_since):
+            if member.aborted or member.killed or not (slot.requests or slot.busy_since):
                 continue
             size, limit = resident_memory(member.pid), member.generation.max_memory
             if size > limit * HARD_LIMIT:
@@ -82,7 +83,7 @@ class Watch:
                     member.pid, megabytes(size), HARD_LIMIT, megabytes(limit),
                 )  # fmt: skip
                 self.arbiter.workforce.signal(member, signal.SIGKILL)
-            elif size > limit and not member.worn and not replacing:
+            elif size > limit and not (replacing or member.worn or member.asked_to_go):
                 member.outgrown = replacing = True
                 self.arbiter.log.warning(
                     "Replacing worker (pid:%s): it has %s of memory, worker_max_memory is %s",

@@ -117,6 +117,7 @@ class Worker:
         self.release_listeners: Callable[[], None] | None = None
         self.reloader: reloader.Reloader | None = None
         self.ssl_context: ssl.SSLContext | None = None
+        self.witness: hang.Witness | None = None
         self._interrupted = False
         self._quitting = False
 
@@ -209,12 +210,14 @@ class Worker:
             spew.install()
 
     def init_wakeup(self) -> None:
-        """Open PIPE and have the interpreter write to it at every signal."""
+        """Open PIPE and have every signal written to it, by way of the witness."""
         self.PIPE = os.pipe()
         for fd in self.PIPE:
             os.set_blocking(fd, False)
+        self.witness = hang.Witness.start(self, self.PIPE[1])
+        bell = self.PIPE[1] if self.witness is None else self.witness.bell
         # A full pipe has woken the loop already: nothing is lost, and nothing to warn of.
-        signal.set_wakeup_fd(self.PIPE[1], warn_on_full_buffer=False)
+        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
 
     def init_descriptors(self) -> None:
         """Keep listeners and log files out of the programs that the application starts."""
@@ -341,6 +344,8 @@ class Worker:
         signal.set_wakeup_fd(-1)
         for fd in self.PIPE:
             os.close(fd)
+        if self.witness is not None:
+            self.witness.close()
         release()
         self.become_template()
 

@@ -1,21 +1,32 @@
 """What a worker that hangs tells of itself, on its way to being killed.
 
 The arbiter sends SIGABRT. A worker that runs Python still, or waits in a system call, answers with
-`report`: the requests in progress and the stack of every thread. One that is stuck in C code does
-not get that far; for it faulthandler is armed on SIGURG, which writes the stacks from within the
-signal handler, without running any Python, to the descriptor of the error log. (SIGURG does
-nothing in a process that has not armed it.)
+`report`: the requests in progress and the stack of every thread. Python runs signal handlers in
+the main thread, so one whose main thread is stuck in C code does not get that far:
+
+    the C code lets other threads run     the `Witness`, a thread that sleeps until a signal comes,
+                                          makes the report in its place
+    it holds the interpreter's lock       faulthandler, armed on SIGURG, writes the stacks from
+                                          within the signal handler, without running any Python,
+                                          to the descriptor of the error log
+
+(SIGURG does nothing in a process that has not armed it.)
 """
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
+import os
 import signal
 import sys
 import threading
-import time
 import traceback
-from types import FrameType
+
+# As they are before a library puts green threads in the place of threads, which would be stuck too.
+from _thread import get_ident, start_new_thread
+from time import monotonic, sleep
+from types import BuiltinFunctionType, FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,10 +34,74 @@ if TYPE_CHECKING:
 
 DUMP_SIGNAL = signal.SIGURG
 
+OWN_TIME = 0.5
+"""Seconds that the main thread has to answer SIGABRT itself."""
+
+STACK_SIZE = 256 * 1024
+"""Bytes of stack of the witness: less than a huge page, which the kernel might give to more."""
+
 
 def install_dump(log: Any) -> None:
     """Have DUMP_SIGNAL write the stacks to the error log of now; call again when it is reopened."""
     faulthandler.register(DUMP_SIGNAL, file=_descriptor(log), all_threads=True, chain=False)
+
+
+class Witness:
+    """A thread that gets the signals first, and speaks for a main thread that cannot.
+
+    It is the interpreter, in C, that writes the number of a signal to `bell` (the wake-up
+    descriptor). The thread passes it on to `wakeup`, which the loop of the worker waits for, and
+    looks on when it is SIGABRT. It sleeps in read(2) and holds no lock, so an application may fork.
+    """
+
+    def __init__(self, worker: Worker, wakeup: int) -> None:
+        self.worker = worker
+        self.wakeup = wakeup
+        self.main = get_ident()
+        self._reading, self.bell = os.pipe()
+        os.set_blocking(self.bell, False)
+
+    @classmethod
+    def start(cls, worker: Worker, wakeup: int) -> Witness | None:
+        """Start the thread, which ends with the process; None where that cannot be."""
+        if not isinstance(start_new_thread, BuiltinFunctionType):
+            # Threads were made green before this module was imported. The loop would stand still.
+            return None
+        witness = cls(worker, wakeup)
+        before = threading.stack_size(STACK_SIZE)
+        try:
+            start_new_thread(witness._watch, ())
+        except RuntimeError as error:
+            worker.log.debug("Nobody will speak for a main thread that is stuck: %s", error)
+            witness.close()
+            return None
+        finally:
+            threading.stack_size(before)
+        return witness
+
+    def close(self) -> None:
+        """Let go of the descriptors, where there is no such thread."""
+        os.close(self._reading)
+        os.close(self.bell)
+
+    def _watch(self) -> None:
+        while signals := os.read(self._reading, 256):
+            # When it is full the loop wakes up anyway.
+            with contextlib.suppress(BlockingIOError):
+                os.write(self.wakeup, signals)
+            # A process that the application forked has the same descriptors, so ask who meant it.
+            if signal.SIGABRT in signals and self.worker.tmp.given_up:
+                self._testify()
+
+    def _testify(self) -> None:
+        """Make the report, unless the main thread does."""
+        deadline = monotonic() + OWN_TIME
+        while not self.worker.aborted:
+            if monotonic() > deadline:
+                frame = sys._current_frames().get(self.main)
+                self.worker.log.critical("%s", report(self.worker, frame))
+                return
+            sleep(OWN_TIME / 10)
 
 
 def report(worker: Worker, frame: FrameType | None) -> str:
@@ -35,7 +110,7 @@ def report(worker: Worker, frame: FrameType | None) -> str:
 
 
 def _requests(worker: Worker) -> str:
-    now = time.monotonic()
+    now = monotonic()
     if not worker.tmp.booted:
         return "it has not booted"
     found = [
@@ -56,6 +131,7 @@ def _stacks(main_frame: FrameType | None) -> list[str]:
     main = threading.main_thread().ident
     lines = []
     for thread in threading.enumerate():
+        # For the main thread not the handler of the signal, which may run there now.
         frame = main_frame if thread.ident == main else frames.get(thread.ident or 0)
         lines.append(f"Thread {thread.name}:")
         lines += [line.rstrip() for line in traceback.format_stack(frame)]
