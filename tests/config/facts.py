@@ -145,6 +145,8 @@ ADDED: dict[str, tuple[tuple[str, ...], Any]] = {
     "request_spool_size": (("--request-spool-size",), 1073741824),
     "response_buffer_size": (("--response-buffer-size",), 1048576),
     "response_spool_size": (("--response-spool-size",), 1073741824),
+    "worker_buffer_size": (("--worker-buffer-size",), 134217728),
+    "worker_spool_size": (("--worker-spool-size",), 4294967296),
     "limit_request_body": (("--limit-request-body",), 0),
     "reload_surge": (("--reload-surge",), 1),
     "boot_timeout": (("--boot-timeout",), 0.0),

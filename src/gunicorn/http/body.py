@@ -263,6 +263,12 @@ class Body:
         else:
             self.pieces.append(bytearray(content) if self.pieces else content)
 
+    def take_pieces(self) -> list[bytes | bytearray]:
+        """Hand out what is buffered and forget it, without making one piece of it."""
+        pieces, self.pieces = self.pieces, []
+        self.buffered = 0
+        return pieces
+
     def take(self) -> bytes:
         """Hand out what is buffered and forget it."""
         first = self.pieces[0] if len(self.pieces) == 1 else None

@@ -28,6 +28,9 @@ PROXY, HEAD, BODY, BUSY, REFUSED = range(5)
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+SHORT_BODY = 64 * 1024
+"""Bytes up to which a body is not worth watching."""
+
 
 class HTTPConnection:
     """One connection; `parser` and `policy` are shared by all connections of a process."""
@@ -56,8 +59,8 @@ class HTTPConnection:
     ) -> None:
         """`variables` are the meta-variables that every request of this connection begins with.
 
-        `new_body` makes a body that is chunked, or larger than `request_buffer_size`, of its
-        decoder and its limit.
+        `new_body` makes a body that is chunked, or longer than `SHORT_BODY`, of its decoder and
+        its limit.
         """
         self.parser = parser
         self.policy = policy
@@ -106,6 +109,12 @@ class HTTPConnection:
             self.buffer = b""
             return self.receive(data)
         return None
+
+    def forget(self) -> None:
+        """Hear no more of this client, and let go of what it has sent so far."""
+        self.state = REFUSED
+        self.request = self.partial = None
+        self.buffer = b""
 
     @property
     def idle(self) -> bool:
@@ -178,8 +187,8 @@ class HTTPConnection:
         if request.chunked:
             request.body = self.new_body(ChunkedDecoder(policy), limit)
         else:
-            large = request.content_length > policy.request_buffer_size
-            new_body = self.new_body if large else Body
+            short = request.content_length <= min(policy.request_buffer_size, SHORT_BODY)
+            new_body = Body if short else self.new_body
             request.body = new_body(LengthDecoder(request.content_length), limit)
         self.state = BODY
         self.awaiting_continue = request.expect_continue and not rest

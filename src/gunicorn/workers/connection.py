@@ -22,12 +22,14 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.http.connection import BUSY, CONTINUE, HTTPConnection
+from gunicorn.http.connection import BODY, BUSY, CONTINUE, HTTPConnection
 from gunicorn.http.errors import BodyTimeout, HTTPError, IncompleteBody, RequestTimeout
 from gunicorn.http.request import Request
 from gunicorn.http.response import CLOSE, error_page
 from gunicorn.workers.outbox import FileRange, Outbox
 from gunicorn.workers.poller import READ, WRITE
+from gunicorn.workers.room import SMALL
+from gunicorn.workers.spool import SpooledBody
 from gunicorn.wsgi.environ import connection_variables
 from gunicorn.wsgi.response import ClientDisconnected, Response
 
@@ -50,6 +52,9 @@ RECEIVE_SIZE = 64 * 1024
 
 BODY_RECEIVE_SIZE = 128 * 1024
 """Bytes asked for in the middle of a request; buffers beyond this size cost more than calls."""
+
+BODY_SHARE = 1024 * 1024
+"""Bytes of a body that are received, if they are there, before others have their turn."""
 
 
 IN_SUBCLASSES: tuple[str, ...] = tuple("")
@@ -106,7 +111,7 @@ class ConnectionLife:
         self.http = HTTPConnection(loop.parser, loop.policy, variables, peer, loop.new_body)
         self.recv = sock.recv
         self.send_bytes = sock.send
-        self.outbox = Outbox(self.plain and loop.uses_sendfile)
+        self.outbox = Outbox(self.plain and loop.uses_sendfile, loop.memory_room)
         self.request = self.response = None
         self.interest = 0
         self.state = READING
@@ -125,14 +130,43 @@ class ConnectionLife:
             self.go_on()
 
     def read(self) -> None:
+        if self.http.state == BODY:
+            self.read_body()
+            return
         try:
-            data = self.recv(RECEIVE_SIZE if self.calm else BODY_RECEIVE_SIZE)
+            data = self.recv(RECEIVE_SIZE)
         except BlockingIOError:
             self.wait_for_data()
         except OSError as error:
             self.fail(error)
         else:
             self.take(data)
+
+    def read_body(self) -> None:
+        """Receive what there is of a body, up to a fair share."""
+        receive = self.http.receive
+        request = None
+        share = BODY_SHARE
+        try:
+            while True:
+                data = self.recv(BODY_RECEIVE_SIZE)
+                if not data:
+                    self.on_eof()
+                    return
+                request = receive(data)
+                share -= len(data)
+                if request is not None or len(data) < BODY_RECEIVE_SIZE or share <= 0:
+                    break
+        except HTTPError as error:
+            self.refuse(error)
+            return
+        except BlockingIOError:
+            # That was all.
+            pass
+        except OSError as error:
+            self.fail(error)
+            return
+        self.serve_all(request)
 
     def go_on(self) -> None:
         """The socket is ready for what this connection does instead of reading requests."""
@@ -181,12 +215,22 @@ class ConnectionLife:
         """
         timeouts = self.loop.timeouts
         if self.state == SENDING:
-            return self.deadline - timeouts.send if self.outbox.settled else None
+            return self.deadline - (timeouts.send if self.outbox.settled else SPOOL_AFTER)
         if self.state == LINGERING:
             return self.deadline - LINGER_TIME
         if self.http.request is None:
             return self.deadline - timeouts.header
         return None if self.http.state == BUSY else self.http.body.patience.began
+
+    @property
+    def stands_still_since(self) -> float | None:
+        """When a client last read or sent of what is in files for it; None where nothing is."""
+        if self.state == SENDING:
+            return self.waits_since if self.loop.response_spool.backlog(self.outbox) else None
+        if self.state == READING and self.http.state == BODY:
+            body = self.http.body
+            return body.patience.last if isinstance(body, SpooledBody) and body.spooled else None
+        return None
 
     def fail(self, error: OSError) -> None:
         """The connection is broken."""
@@ -258,6 +302,8 @@ class ConnectionLife:
             large = self.outbox.size > self.loop.response_buffer_size
             self.deadline = monotonic() + (SPOOL_AFTER if large else self.loop.timeouts.send)
             self.outbox.settled = not large
+            if self.outbox.is_pressed:
+                self.move_rest()
             return None
         return self.after(response)
 
@@ -296,6 +342,8 @@ class ConnectionLife:
             if http.awaiting_continue:
                 http.awaiting_continue = False
                 self.try_to_send(CONTINUE)
+        elif http.partial is not None and len(http.partial.data) > SMALL:
+            self.loop.large_heads.note(self, len(http.partial.data))
 
     def patience_ends(self, now: float) -> float:
         """When the body has to have gone on."""
@@ -313,6 +361,7 @@ class ConnectionLife:
             f"{error.status} {error.reason}", [("Content-Type", "text/html; charset=utf-8")]
         )
         data, _, _, _ = self.loop.renderer.head(head, "GET", (1, 1), False, len(body))
+        self.http.forget()
         if self.try_to_send(data + body):
             self.linger()
 
@@ -403,6 +452,8 @@ class ConnectionLife:
             self.catch_up()
             if self.spool(data):
                 return
+        elif self.outbox.is_pressed and self.loop.response_spool.keep(self.outbox, data):
+            return
         self.outbox.add(data)
 
     @property
@@ -425,13 +476,19 @@ class ConnectionLife:
 
         False when there is room in memory again.
         """
-        deadline = monotonic() + self.loop.timeouts.send
+        loop = self.loop
+        deadline = monotonic() + loop.timeouts.send
         while self.is_behind:
-            if self.loop.response_spool.keep(self.outbox, data):
+            if loop.response_spool.keep(self.outbox, data):
                 return True
-            self.wait(select.POLLOUT, deadline, ClientDisconnected("it does not read"))
-            if self.catch_up():
-                deadline = monotonic() + self.loop.timeouts.send
+            if self.outbox.size <= loop.response_buffer_size:
+                return False
+            # Others may leave some room meanwhile.
+            if not self.wait_once(select.POLLOUT, deadline):
+                if monotonic() >= deadline:
+                    raise ClientDisconnected("it does not read")
+            elif self.catch_up():
+                deadline = monotonic() + loop.timeouts.send
         return False
 
     def send_early_hints(self, fields: list[tuple[str, str]]) -> None:
@@ -476,11 +533,17 @@ class ConnectionLife:
 
     def wait(self, events: int, deadline: float, late: Exception) -> None:
         """Wait for this one client, telling the arbiter each second that this is no hang."""
-        while (left := deadline - monotonic()) > 0:
-            if self.loop.wait_for(self, events, min(left, 1.0)):
+        while monotonic() < deadline:
+            if self.wait_once(events, deadline):
                 return
-            self.loop.notify()
         raise late
+
+    def wait_once(self, events: int, deadline: float) -> bool:
+        """Wait for this one client for a second at most; whether it is ready."""
+        if self.loop.wait_for(self, events, min(max(deadline - monotonic(), 0.0), 1.0)):
+            return True
+        self.loop.notify()
+        return False
 
     # The rest of a response, and the end
 
@@ -506,10 +569,14 @@ class ConnectionLife:
         """Put what is left of a large response in files; False when this has been done."""
         if self.outbox.settled:
             return False
+        self.move_rest()
+        return True
+
+    def move_rest(self) -> None:
+        """Put in files what is left of a response, as far as there is room for it."""
         self.outbox.settled = True
         self.loop.response_spool.move(self.outbox)
-        self.deadline = self.loop.now + self.loop.timeouts.send
-        return True
+        self.deadline = monotonic() + self.loop.timeouts.send
 
     def want(self, interest: int) -> None:
         """Tell the loop which readiness to report."""

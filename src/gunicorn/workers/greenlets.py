@@ -312,8 +312,13 @@ class GreenLoop(EventLoop):
     def wait_for(self, connection: ConnectionLife, interest: int, seconds: float) -> bool:
         return self.clients[connection.fd].spot.wait_for(interest, seconds)
 
+    def keeps_waiting(self, _connection: ConnectionLife) -> bool:
+        """Each goes on by itself."""
+        return False
+
     def forget(self, connection: ConnectionLife) -> None:
         self.connections.pop(connection.fd, None)
+        self.large_heads.discard(connection)
         self.cells[CONNECTIONS] = len(self.connections)
         client = self.clients.pop(connection.fd, None)
         if client is not None:

@@ -24,7 +24,7 @@ from gunicorn.workers.spool import SpooledBody
 from gunicorn.workers.takeover import was_taken
 from gunicorn.wsgi.environ import name_server_by_host
 from gunicorn.wsgi.file_wrapper import FileWrapper
-from gunicorn.wsgi.input import Source, StreamInput
+from gunicorn.wsgi.input import Source
 from gunicorn.wsgi.response import ClientDisconnected, Response, Sink, is_complete
 
 if TYPE_CHECKING:
@@ -148,10 +148,9 @@ class RequestHandler:
         variables = request.variables
         if isinstance(body, SpooledBody):
             variables["wsgi.input"] = body.open(source)
-        elif body.complete:
-            variables["wsgi.input"] = io.BytesIO(body.take())
         else:
-            variables["wsgi.input"] = StreamInput(body, source)
+            # A short one, which is here.
+            variables["wsgi.input"] = io.BytesIO(body.take())
         if request.chunked and body.complete:
             # RFC 9112, 7.1.3: a decoded message has a Content-Length in place of the coding.
             variables["CONTENT_LENGTH"] = str(body.received)

@@ -24,16 +24,17 @@ from gunicorn import SERVER_SOFTWARE
 from gunicorn.http.policy import Policy
 from gunicorn.scoreboard import ACCEPTING, CONNECTIONS
 from gunicorn.workers.base import Worker
-from gunicorn.workers.connection import READING, ConnectionLife
+from gunicorn.workers.connection import READING, SENDING, ConnectionLife
 from gunicorn.workers.farewell import Farewell
 from gunicorn.workers.handler import RequestHandler, errors_streams
 from gunicorn.workers.implementation import choose
 from gunicorn.workers.policy import http_policy
-from gunicorn.workers.poller import READ, Poller, new_poller
+from gunicorn.workers.poller import READ, WRITE, Poller, new_poller
 from gunicorn.workers.response_spool import ResponseSpool
-from gunicorn.workers.shedding import Complaint, expendable
+from gunicorn.workers.room import Room
+from gunicorn.workers.shedding import NO_ROOM, Complaint, LargeHeads, expendable, occupants
 from gunicorn.workers.spool import Spooler
-from gunicorn.workers.thrift import Thrift
+from gunicorn.workers.thrift import Thrift, keep_working_memory
 from gunicorn.workers.turns import TURN, Turns
 from gunicorn.wsgi.environ import process_variables
 from gunicorn.wsgi.errors_stream import ErrorsStream
@@ -127,10 +128,15 @@ class EventLoop:
         self.implementation = choose(cfg.http_parser)
         self.parser = self.implementation.parser(self.policy)
         self.renderer = self.implementation.renderer()
+        self.memory_room = Room(cfg.worker_buffer_size)
+        self.file_room = Room(cfg.worker_spool_size)
         self.new_body = Spooler(
-            cfg.tmp_upload_dir, cfg.request_buffer_size, cfg.request_spool_size, worker.log
+            cfg.tmp_upload_dir, cfg.request_buffer_size, cfg.request_spool_size, worker.log,
+            self.memory_room, self.file_room,
+        )  # fmt: skip
+        self.response_spool = ResponseSpool(
+            cfg.worker_tmp_dir, cfg.response_spool_size, worker.log, self.file_room
         )
-        self.response_spool = ResponseSpool(cfg.worker_tmp_dir, cfg.response_spool_size, worker.log)
         self.handler = self.new_handler(self.implementation.response_class)
         self.handle = self.handler.handle
         self.flush_access_log = self.handler.batch_access() if self.works_in_rounds else None
@@ -155,10 +161,12 @@ class EventLoop:
             multithread=self.multithread,
             multiprocess=cfg.workers > 1,
         )
+        keep_working_memory()
         self.init_poller()
         self.channels: dict[int, Channel] = {}
         self.connections: dict[int, ConnectionLife] = {}
         self.listeners = [ListenerChannel(self, sock) for sock in worker.sockets]
+        self.large_heads = LargeHeads(self.memory_room)
         self.farewell = Farewell(self)
         self.accepting = False
         self.resume_at = 0.0
@@ -221,6 +229,7 @@ class EventLoop:
         if not self.sweeping:
             self.sweeping = True
             self.sweep(now)
+            self.relieve()
             self.sweeping = False
         if self.worker.alive and now >= self.resume_at:
             # Anew, for a client whose arrival was reported to a worker that had no place.
@@ -242,6 +251,12 @@ class EventLoop:
         for connection in list(self.connections.values()):
             if connection.deadline <= now:
                 self.expire(connection)
+
+    def relieve(self) -> None:
+        """Part with slow clients that keep the room in files from others."""
+        if self.file_room.is_wanted:
+            for connection in occupants(self):
+                connection.give_up(NO_ROOM)
 
     def drain(self) -> None:
         """Stop accepting; finish requests that have begun, within `graceful_timeout`."""
@@ -401,9 +416,18 @@ class EventLoop:
 
     def wait_for(self, connection: ConnectionLife, interest: int, seconds: float) -> bool:
         """Wait for this one client, in the middle of a request; False when the time is up."""
+        if not self.multithread:
+            # Nobody ticks meanwhile, and it may be others who keep the room that it waits for.
+            self.relieve()
         poll = select.poll()
         poll.register(connection.fd, interest)
         return bool(poll.poll(seconds * 1000))
+
+    def keeps_waiting(self, connection: ConnectionLife) -> bool:
+        """Whether a connection could go on, and it is the worker that has no time for it."""
+        poll = select.poll()
+        poll.register(connection.fd, WRITE if connection.state == SENDING else READ)
+        return bool(poll.poll(0))
 
     # Registration
 
@@ -422,6 +446,7 @@ class EventLoop:
     def forget(self, connection: ConnectionLife) -> None:
         """A connection is about to be closed."""
         self.connections.pop(connection.fd, None)
+        self.large_heads.discard(connection)
         self.cells[CONNECTIONS] = len(self.connections)
         if connection.interest:
             del self.channels[connection.fd]

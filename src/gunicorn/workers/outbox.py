@@ -11,6 +11,8 @@ import os
 from collections import deque
 from collections.abc import Callable
 
+from gunicorn.workers.room import SMALL, Room
+
 FILE_PIECE = 8 * 1024 * 1024
 """The most bytes that one call of sendfile(2) is asked for."""
 
@@ -37,14 +39,19 @@ class FileRange:
         """What was read and is not sent yet, where the kernel cannot do both."""
         self.done = done
 
+    def end(self) -> None:
+        """No more of the file is sent."""
+        self.done(self.sent)
+
 
 class Outbox:
-    """A queue of things to send."""
+    """A queue of things to send; what is in memory takes from the `room` of all connections."""
 
-    __slots__ = ("queue", "settled", "size", "uses_sendfile")
+    __slots__ = ("queue", "room", "settled", "size", "uses_sendfile")
 
-    def __init__(self, uses_sendfile: bool) -> None:
+    def __init__(self, uses_sendfile: bool, room: Room) -> None:
         self.uses_sendfile = uses_sendfile
+        self.room = room
         self.queue: deque[memoryview | FileRange] = deque()
         self.size = 0
         """Bytes of memory that are queued; files do not count."""
@@ -63,7 +70,17 @@ class Outbox:
         view = memoryview(data)
         if view.nbytes:
             self.queue.append(view)
-            self.size += view.nbytes
+            self.resize(view.nbytes)
+
+    def resize(self, size: int) -> None:
+        """So many bytes of memory are queued more, or less (below 0)."""
+        self.size += size
+        self.room.add(size)
+
+    @property
+    def is_pressed(self) -> bool:
+        """Whether what is in memory should not stay there, as there is no room for all."""
+        return self.size >= SMALL and self.room.is_full
 
     def add_file(self, file: FileRange) -> None:
         self.queue.append(file)
@@ -88,7 +105,7 @@ class Outbox:
                     return total
                 raise
             total += sent
-            self.size -= sent
+            self.resize(-sent)
             if sent == first.nbytes:
                 queue.popleft()
             else:
@@ -114,12 +131,14 @@ class Outbox:
         # A file that shrank under the transfer ends it: the connection is closed by `done`.
         if not sent:
             self.queue.popleft()
-            file.done(file.sent)
+            file.end()
         return sent
 
     def clear(self) -> None:
         """Give up on everything; transfers of files end where they are."""
-        queue, self.queue, self.size = self.queue, deque(), 0
+        queue, self.queue = self.queue, deque()
+        if self.size:
+            self.resize(-self.size)
         for entry in queue:
             if isinstance(entry, FileRange):
-                entry.done(entry.sent)
+                entry.end()

@@ -12,7 +12,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gunicorn.workers.outbox import FileRange, Outbox
-from gunicorn.workers.temporary import TemporaryFiles, write_all
+from gunicorn.workers.room import Room
+from gunicorn.workers.temporary import NO_ROOM, TemporaryFiles, write_all
 
 if TYPE_CHECKING:
     from gunicorn.glogging import Logger
@@ -22,25 +23,34 @@ SEGMENT = 64 * 1024 * 1024
 
 
 class Segment(FileRange):
-    """A file that grows while its beginning is being sent."""
+    """A file that grows while its beginning is being sent; `room` is what it takes from."""
 
-    __slots__ = ()
+    __slots__ = ("room",)
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, room: Room) -> None:
         super().__init__(descriptor, 0, 0, lambda _sent: os.close(descriptor))
+        self.room = room
 
     def append(self, data: bytes | memoryview) -> None:
         """Add to the end; raises `OSError`, and then the segment is as before."""
         write_all(self.descriptor, data, self.count)
         self.count += len(data)
 
+    def end(self) -> None:
+        super().end()
+        self.room.add(-self.count)
+
 
 class ResponseSpool:
-    """Keeps up to `limit` bytes of each response in files of `folder` (None: the system's)."""
+    """Keeps up to `limit` bytes of each response in files of `folder` (None: the system's).
 
-    def __init__(self, folder: str | None, limit: int, log: Logger) -> None:
+    `room` is what all files may come to together.
+    """
+
+    def __init__(self, folder: str | None, limit: int, log: Logger, room: Room) -> None:
         self.files = TemporaryFiles(folder, log)
         self.limit = limit
+        self.room = room
 
     def keep(self, outbox: Outbox, data: bytes | memoryview) -> bool:
         """Add `data` to the end of `outbox` by way of a file; False when there is no room."""
@@ -58,7 +68,7 @@ class ResponseSpool:
             if isinstance(entry, FileRange):
                 new.append(entry)
             elif self.append(new, entry):
-                outbox.size -= entry.nbytes
+                outbox.resize(-entry.nbytes)
             else:
                 break
             old.popleft()
@@ -75,17 +85,22 @@ class ResponseSpool:
     def append(self, queue: deque[memoryview | FileRange], data: bytes | memoryview) -> bool:
         """Put `data` in the file at the end of `queue`, or in a new one."""
         last = queue[-1] if queue else None
+        size = len(data)
+        if not self.room.take(size):
+            self.files.complain("A response", NO_ROOM)
+            return False
         try:
             if isinstance(last, Segment) and last.count < SEGMENT:
                 last.append(data)
                 return True
-            segment = Segment(self.files.open())
+            segment = Segment(self.files.open(), self.room)
             try:
                 segment.append(data)
             except OSError:
-                segment.done(0)
+                segment.end()
                 raise
         except OSError as error:
+            self.room.add(-size)
             self.files.complain("A response", error)
             return False
         queue.append(segment)

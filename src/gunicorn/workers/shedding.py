@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gunicorn.workers.connection import ConnectionLife
     from gunicorn.workers.loop import EventLoop
+    from gunicorn.workers.room import Room
 
 SLOW = 3.0
 """Seconds that a client may take for a request head, or a pause, while others are waiting."""
+
+NO_ROOM = "too slow while there is no room for what is sent"
 
 BATCH = 64
 """The part of all connections (one in so many) that goes at once: looking for them has a cost."""
@@ -40,6 +43,57 @@ def expendable(loop: EventLoop) -> list[ConnectionLife]:
         if (since := each.waits_since) is not None and since <= latest
     ]
     return [loop.connections[fd] for _, fd in nsmallest(count, slow)]
+
+
+class LargeHeads:
+    """Request heads that are not whole and no longer small, which share `room` with the rest.
+
+    Bodies and responses go to files when it is full. Heads do not, so who takes longest makes way.
+    """
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.sizes: dict[ConnectionLife, int] = {}
+        self.total = 0
+
+    def note(self, connection: ConnectionLife, size: int) -> None:
+        """The head of `connection` has come to so many bytes; others may have to go for it."""
+        self.total += size - self.sizes.get(connection, 0)
+        self.sizes[connection] = size
+        if self.room.used + self.total > self.room.limit:
+            self.shrink()
+
+    def discard(self, connection: ConnectionLife) -> None:
+        """A connection is closed."""
+        self.total -= self.sizes.pop(connection, 0)
+
+    def shrink(self) -> None:
+        """Refuse those that began first, until there is some room again."""
+        for each in [each for each in self.sizes if each.http.partial is None]:
+            self.discard(each)
+        # A part more than it needs, since looking for them has a cost.
+        enough = self.room.limit * 7 // 8 - self.room.used
+        for each in sorted(self.sizes, key=lambda each: each.deadline):
+            if self.total <= enough:
+                break
+            self.discard(each)
+            each.give_up(NO_ROOM)
+
+
+def occupants(loop: EventLoop) -> list[ConnectionLife]:
+    """The connections that leave what they have in files there, while others need the room.
+
+    Clients that neither read nor send for a while, that is: who makes progress, stays. So does who
+    is ready to go on, and has had to wait for the worker.
+    """
+    latest = monotonic() - SLOW
+    found = [
+        (since, fd)
+        for fd, each in loop.connections.items()
+        if (since := each.stands_still_since) is not None and since <= latest
+    ]
+    longest = nsmallest(len(loop.connections) // BATCH + 1, found)
+    return [each for _, fd in longest if not loop.keeps_waiting(each := loop.connections[fd])]
 
 
 class Complaint:

@@ -5,8 +5,9 @@ slowly, and it is told the length of a chunked body too (frameworks read as far 
 says, and Django takes a body without one for empty). What would take too much memory meanwhile
 goes to a temporary file.
 
-A file has its bound too. A body beyond it, or one that the disk has no room for, is handed out as
-a stream: first what the file holds, then what is in memory, then what arrives.
+A file has its bound too, and so have all files of a worker together. A body beyond it, or one that
+the disk has no room for, is handed out as a stream: first what the file holds, then what is in
+memory, then what arrives.
 """
 
 from __future__ import annotations
@@ -16,25 +17,37 @@ import os
 from typing import TYPE_CHECKING
 
 from gunicorn.http.body import Body, Decoder, LengthDecoder
-from gunicorn.workers.temporary import TemporaryFiles, write_all
+from gunicorn.workers.room import SMALL, Room
+from gunicorn.workers.temporary import NO_ROOM, TemporaryFiles, write_all
 from gunicorn.wsgi.input import Source, StreamInput
 
 if TYPE_CHECKING:
     from gunicorn.glogging import Logger
 
-WRITE_SIZE = 256 * 1024
-"""Bytes that are collected before they are written, once it is clear that there will be a file."""
-
 READ_SIZE = 64 * 1024
 
 
 class Spooler:
-    """Makes bodies that keep `memory` bytes in memory and `limit` bytes in a file of `folder`."""
+    """Makes bodies that keep `memory` bytes in memory and `limit` bytes in a file of `folder`.
 
-    def __init__(self, folder: str | None, memory: int, limit: int, log: Logger) -> None:
+    `memory_room` and `file_room` are what they may come to together. When the first is full,
+    bodies go to files sooner; when the second is, they are streamed.
+    """
+
+    def __init__(
+        self,
+        folder: str | None,
+        memory: int,
+        limit: int,
+        log: Logger,
+        memory_room: Room,
+        file_room: Room,
+    ) -> None:
         self.files = TemporaryFiles(folder, log)
         self.memory = memory
         self.limit = limit
+        self.memory_room = memory_room
+        self.file_room = file_room
 
     def __call__(self, decoder: Decoder, limit: int) -> Body:
         return SpooledBody(decoder, limit, self)
@@ -48,47 +61,73 @@ class SpooledBody(Body):
         self.spooler = spooler
         self.file = -1
         self.spooled = 0
+        self.counted = 0
+        """Bytes taken from the room in memory."""
         self.full = spooler.limit <= 0
         """Whether no more goes to the file."""
-        known = isinstance(decoder, LengthDecoder)
-        self.threshold = min(spooler.memory, WRITE_SIZE) if known else spooler.memory
+        # It is clear from the beginning that a long one will have a file.
+        long = isinstance(decoder, LengthDecoder) and decoder.remaining > spooler.memory
+        self.threshold = min(spooler.memory, SMALL) if long else spooler.memory
 
     def __del__(self) -> None:
         # The application may keep its input for longer than the request lasts.
+        if self.counted:
+            self.spooler.memory_room.add(-self.counted)
         if self.file >= 0:
             os.close(self.file)
+            self.spooler.file_room.add(-self.spooled)
 
     def is_due(self, size: int) -> bool:
         return self.complete or (self.full and self.buffered >= size)
 
     def feed(self, data: bytes) -> bytes:
         rest = super().feed(data)
-        if self.buffered >= self.threshold and self.buffered and not self.full:
-            self.spool()
+        if not (self.complete or self.full) and self.buffered:
+            room = self.spooler.memory_room
+            if self.buffered >= self.threshold or (self.buffered >= SMALL and room.is_full):
+                self.spool()
+        self.count()
         return rest
+
+    def count(self) -> None:
+        """Take as much from the room as is in memory; a complete body is the application's."""
+        size = 0 if self.complete else self.buffered
+        if size != self.counted:
+            self.spooler.memory_room.add(size - self.counted)
+            self.counted = size
 
     def spool(self) -> None:
         """Move what is in memory to the file."""
-        data = self.take()
+        spooler = self.spooler
+        size = self.buffered
+        if not spooler.file_room.take(size):
+            spooler.files.complain("A request body", NO_ROOM)
+            self.full = True
+            return
         try:
             if self.file < 0:
-                self.file = self.spooler.files.open()
-                self.threshold = min(self.spooler.memory, WRITE_SIZE)
-            write_all(self.file, data, self.spooled)
+                self.file = spooler.files.open()
+                self.threshold = min(spooler.memory, SMALL)
+            position = self.spooled
+            for piece in self.pieces:
+                write_all(self.file, piece, position)
+                position += len(piece)
         except OSError as error:
-            self.spooler.files.complain("A request body", error)
+            spooler.file_room.add(-size)
+            spooler.files.complain("A request body", error)
             self.full = True
-            self.pieces.append(data)
-            self.buffered = len(data)
             return
-        self.spooled += len(data)
-        self.full = self.spooled >= self.spooler.limit
+        self.take_pieces()
+        self.spooled = position
+        self.full = position >= spooler.limit
 
     def open(self, source: Source) -> io.BufferedIOBase:
         """Return the input of an application; the body is whole, or its bound is reached."""
-        if self.file < 0:
-            return io.BytesIO(self.take()) if self.complete else StreamInput(self, source)
-        return SpooledInput(self, source)
+        if self.file >= 0:
+            return SpooledInput(self, source)
+        if self.complete and (len(self.pieces) < 2 or self.buffered <= SMALL):
+            return io.BytesIO(self.take())
+        return StreamInput(self, source)
 
 
 class SpooledInput(StreamInput):

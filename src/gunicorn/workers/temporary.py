@@ -17,6 +17,9 @@ QUIET_TIME = 60.0
 """Seconds between two complaints about the same folder: a full disk concerns every request."""
 
 
+NO_ROOM = "all of worker_spool_size is taken"
+
+
 class TemporaryFiles:
     """Files in `folder` (None: the system's)."""
 
@@ -33,8 +36,8 @@ class TemporaryFiles:
         os.unlink(path)
         return descriptor
 
-    def complain(self, what: str, error: OSError) -> None:
-        """Log that `what` cannot be kept, once in a while."""
+    def complain(self, what: str, error: object) -> None:
+        """Log that `what` cannot be kept, once in a while; `error` says why."""
         import tempfile  # noqa: PLC0415 - rarely needed, and slow to import
 
         now = monotonic()
@@ -44,7 +47,7 @@ class TemporaryFiles:
             self.log.warning("%s cannot be kept in a file in %s: %s.", what, place, error)
 
 
-def write_all(descriptor: int, data: bytes | memoryview, position: int) -> None:
+def write_all(descriptor: int, data: bytes | bytearray | memoryview, position: int) -> None:
     """Write all of `data` at `position`; raises `OSError`."""
     view = memoryview(data)
     while view:

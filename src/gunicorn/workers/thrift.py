@@ -1,8 +1,13 @@
-"""Giving memory back to the system when a crowd of clients has gone.
+"""How much memory stays with the worker between requests, and how the rest goes back.
 
-The C library returns freed memory from the end of its heap only. One small object there, which
-outlives the crowd, keeps all that was freed below it. glibc has malloc_trim(3) for that, which
-takes time, so it is called when the number of connections has fallen far, and not more often.
+The C library returns freed memory from the end of its heap only, and takes and returns that end
+all the time where buffers come and go: then each upload or large response pays for fresh pages.
+glibc learns from the largest block that was mapped and freed how much a process needs to go on
+with (mallopt(3), M_MMAP_THRESHOLD), so it is shown one.
+
+And one small object at the end of the heap, which outlives a crowd of clients, keeps all that was
+freed below it. glibc has malloc_trim(3) for that, which takes time, so it is called when the
+number of connections has fallen far, and not more often.
 """
 
 from __future__ import annotations
@@ -13,6 +18,15 @@ from typing import Any
 
 CROWD = 100
 """Connections that are worth the call."""
+
+
+WORKING_MEMORY = 4 * 1024 * 1024
+"""Bytes of a block below which memory comes from the heap; twice as many stay at its end."""
+
+
+def keep_working_memory() -> None:
+    """Show the C library a block, whose pages are not touched, and let go of it."""
+    bytes(WORKING_MEMORY)
 
 
 def trimmer() -> Callable[[int], Any] | None:

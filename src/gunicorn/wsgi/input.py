@@ -1,8 +1,9 @@
 """`wsgi.input` (PEP 3333, "Input and Error Streams").
 
-Most requests have no body, and nearly all others a body that is in memory before the application
-is called: those get an `EmptyInput` and an `io.BytesIO`. A body that is still arriving is a
-`StreamInput`, whose reads wait for the client through the driver.
+Most requests have no body, and nearly all others a short one that is in memory before the
+application is called: those get an `EmptyInput` and an `io.BytesIO`. The others get a
+`StreamInput`. It reads the pieces of a body as they came, for putting together a long one would
+cost as much as receiving it, and its reads wait for what is still to come through the driver.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class EmptyInput:
 
 
 class StreamInput(io.BufferedIOBase):
-    """A body that is read while it arrives.
+    """A body in pieces, or one that is read while it arrives.
 
     A read returns fewer bytes than asked for only at the end of the body. A body that is cut
     short raises; it is never taken for whole.
@@ -59,18 +60,23 @@ class StreamInput(io.BufferedIOBase):
         self.source = source
         self.content = b""
         self.position = 0
+        self.pieces: list[bytes | bytearray] = []
+        """What is here and comes after `content`, the next piece last."""
 
     def readable(self) -> bool:
         return True
 
     def fill(self) -> bool:
         """Get more content when none is left; False at the end of the body."""
-        body = self.body
-        while not body.pieces:
-            if body.complete:
-                return False
-            self.source.receive_more()
-        self.content = body.take()
+        if not self.pieces:
+            body = self.body
+            while not body.pieces:
+                if body.complete:
+                    return False
+                self.source.receive_more()
+            self.pieces = body.take_pieces()
+            self.pieces.reverse()
+        self.content = bytes(self.pieces.pop())
         self.position = 0
         return True
 
@@ -82,24 +88,35 @@ class StreamInput(io.BufferedIOBase):
         self.position += len(data)
         return data
 
+    def consume_view(self, size: int) -> memoryview:
+        """The same without a copy, for a read of several pieces."""
+        view = memoryview(self.content)[self.position : self.position + size]
+        self.position += len(view)
+        return view
+
     def read(self, size: int | None = -1, /) -> bytes:
         if size is None or size < 0:
             return self.read_all()
-        pieces: list[bytes] = []
+        position = self.position
+        end = position + size
+        if end <= len(self.content):
+            self.position = end
+            return self.content[position:end]
+        views: list[memoryview] = []
         missing = size
-        while missing:
-            if not self.available() and not self.fill():
-                break
-            piece = self.consume(missing)
-            pieces.append(piece)
-            missing -= len(piece)
-        return b"".join(pieces)
+        while missing and (self.available() or self.fill()):
+            view = self.consume_view(missing)
+            if len(view) == size:
+                return bytes(view)
+            views.append(view)
+            missing -= len(view)
+        return b"".join(views)
 
     def read_all(self) -> bytes:
-        pieces = [self.consume(self.available())]
+        views = [self.consume_view(self.available())]
         while self.fill():
-            pieces.append(self.consume(self.available()))
-        return b"".join(pieces)
+            views.append(self.consume_view(self.available()))
+        return b"".join(views)
 
     def read1(self, size: int | None = -1, /) -> bytes:
         if size == 0 or (not self.available() and not self.fill()):

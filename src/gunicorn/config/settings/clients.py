@@ -120,5 +120,34 @@ SECTION = Section(
             nothing in files.
             """,
         ),
+        Declaration(
+            name="worker_buffer_size",
+            cli=("--worker-buffer-size",),
+            meta="SIZE",
+            validator=validators.size(),
+            default=128 * MIB,
+            help="""
+            How much all connections of a worker keep in memory together, in bytes.
+
+            It counts what clients have sent of bodies that are not complete, and what they have
+            not yet read of responses. When so much is waiting, what comes on top goes to temporary
+            files although it is within `request_buffer_size` or `response_buffer_size`, but for
+            64K a connection, and slow clients with heads larger than that are answered with 408.
+            """,
+        ),
+        Declaration(
+            name="worker_spool_size",
+            cli=("--worker-spool-size",),
+            meta="SIZE",
+            validator=validators.size(),
+            default=4096 * MIB,
+            help="""
+            How much all connections of a worker keep in temporary files together, in bytes.
+
+            When so much is waiting, there are `request_buffer_size` and `response_buffer_size`
+            for each connection, and beyond them bodies are read while the application runs, and
+            responses wait for their clients, which occupies the worker for as long.
+            """,
+        ),
     ),
 )
