@@ -92,6 +92,28 @@ def test_misspelt(folder: Folder, name: str) -> None:
     assert f"there is no setting '{name}' (c.py:2); did you mean '" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("post_frok", "server, worker"), ("on_exits", "server"), ("pre_requests", "worker, req")],
+)
+def test_misspelt_hook(folder: Folder, name: str, parameters: str) -> None:
+    message = folder.refused(f"threads = 2\ndef {name}({parameters}): pass\n")
+    assert f"there is no setting '{name}' (c.py:2); did you mean '" in message
+
+
+def test_functions_of_the_users_own(folder: Folder) -> None:
+    assert folder.read("""\
+        import atexit
+        def post_frok(server): pass
+        def on_exits(server): pass
+        def child_exits(server, worker): pass
+        def child_exit(server, worker): pass
+        @atexit.register
+        def pre_forks(server=None, worker=None): pass
+        on_exits(None)
+        """).keys() == {"child_exit"}
+
+
 def test_syntax_error(folder: Folder) -> None:
     message = folder.refused("workers = 1\nif workers:\n    bind = = 3\n")
     lines = message.splitlines()

@@ -2,7 +2,8 @@
 
 The file is Python. Its top-level names that are settings are taken; all others belong to the user.
 A name that looks like a slip for a setting is an error, unless the file itself shows that it is
-meant to be a name of its own: because it is read somewhere, or the setting is set as well.
+meant to be a name of its own: because it is read somewhere, or the setting is set as well. So is a
+function that looks like a slip for a hook, and takes as many parameters.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from gunicorn.config.config import Config, similar_setting
@@ -121,7 +122,7 @@ def _assignments(
     path: str, tree: ast.Module, names: dict[str, Any], settings: Config
 ) -> list[Assignment]:
     lines = _Names.of(tree)
-    _refuse_misspelt(path, lines, names)
+    _refuse_misspelt(path, lines, names, settings)
     return [
         Assignment(name, value, _place(path, lines.bound.get(name)))
         for name, value in names.items()
@@ -133,23 +134,35 @@ def _place(path: str, line: int | None) -> str:
     return path if line is None else f"{path}:{line}"
 
 
-def _refuse_misspelt(path: str, lines: _Names, names: dict[str, Any]) -> None:
-    for name, line in lines.assigned.items():
+def _refuse_misspelt(path: str, lines: _Names, names: dict[str, Any], settings: Config) -> None:
+    for name, line in (lines.assigned | lines.functions).items():
         if name.startswith("_") or name in lines.read or isinstance(names.get(name), ModuleType):
             continue
         meant = similar_setting(name)
-        if meant and meant not in lines.bound:
+        if meant and meant not in lines.bound and _may_be_meant(names.get(name), meant, settings):
             raise ConfigError(
                 f"there is no setting {name!r} ({_place(path, line)}); did you mean {meant!r}?"
             )
 
 
+def _may_be_meant(value: Any, meant: str, settings: Config) -> bool:
+    """Whether `value` could be that of the setting `meant`: a function only that of a hook."""
+    if not isinstance(value, FunctionType):
+        return True
+    parameters = settings.settings[meant].declaration.hook_parameters
+    return parameters is not None and value.__code__.co_argcount == len(parameters)
+
+
 class _Names(ast.NodeVisitor):
-    """The top-level names of a file: the line that binds each last, and those that are read."""
+    """The top-level names of a file: the line that binds each last, and those that are read.
+
+    `assigned` and `functions` are those of `bound` that are given a value, or defined.
+    """
 
     def __init__(self) -> None:
         self.bound: dict[str, int] = {}
         self.assigned: dict[str, int] = {}
+        self.functions: dict[str, int] = {}
         self.read: set[str] = set()
         self._depth = 0
 
@@ -166,6 +179,9 @@ class _Names(ast.NodeVisitor):
             self.bound[node.id] = self.assigned[node.id] = node.lineno
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        # A decorator may be what the function is for.
+        if self._depth == 0 and not node.decorator_list:
+            self.functions[node.name] = node.lineno
         self._enter(node, node.name)
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> None:
