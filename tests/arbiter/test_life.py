@@ -222,15 +222,36 @@ def test_a_failing_hook_does_not_stop_the_arbiter(serve: Serve) -> None:
     assert server.get("/").status == 200
 
 
-def test_a_failing_pre_fork_hook_is_tried_again(serve: Serve, tmp_path: Path) -> None:
+def test_a_failing_pre_fork_hook_is_tried_again(serve: Serve) -> None:
     conf = (
-        "import os\ndef pre_fork(server, worker):\n"
-        "    if not os.path.exists('mended'):\n        raise ValueError('not yet')\n"
+        "times = [1, 2]\ndef pre_fork(server, worker):\n"
+        "    if times:\n        raise ValueError('not yet', times.pop())\n"
     )
     server = serve("-w", "1", files={"gunicorn.conf.py": conf})
     server.wait_for("A worker could not be started; next attempt in 0.2 s")
-    (tmp_path / "mended").touch()
     assert server.get("/").status == 200
+
+
+def test_a_pre_fork_hook_that_always_fails_ends_the_start(serve: Serve) -> None:
+    conf = "def pre_fork(server, worker):\n    raise ValueError('never')\n"
+    server = serve("-w", "1", "--pid", "pid", files={"gunicorn.conf.py": conf}, wait=False)
+    assert server.wait() == 3
+    log = server.log()
+    assert log.count("A worker could not be started") == log.count("ValueError: never") == 5
+    assert "arbiter/workforce.py" not in log, "the traceback of the user's code, not of ours"
+    assert not (server.cwd / "pid").exists()
+
+
+@pytest.mark.parametrize("name", ["on_starting", "when_ready"])
+def test_a_hook_that_fails_at_the_start_ends_it(serve: Serve, name: str) -> None:
+    conf = f"def {name}(server):\n    raise ValueError('in a hook')\n"
+    server = serve("--pid", "pid", files={"gunicorn.conf.py": conf}, wait=False)
+    assert server.wait() == 1
+    log = server.log()
+    assert f"Reason: the {name} hook failed\n" in log
+    assert "ValueError: in a hook" in log
+    assert "arbiter/arbiter.py" not in log, "the traceback of the user's code, not of ours"
+    assert not (server.cwd / "pid").exists()
 
 
 def test_a_hook_that_exits_at_start_ends_the_server(serve: Serve) -> None:

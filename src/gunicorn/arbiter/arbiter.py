@@ -111,7 +111,7 @@ class Arbiter:
         self.signals.install()
         self.lifeline = os.pipe()
         self.settle_pidfile()
-        self.cfg.on_starting(self)
+        self.call_first_hook("on_starting")
         self.prepare(self.cfg)
         self.listeners.open(self.cfg, self.log)
         self.generation.listeners = self.LISTENERS
@@ -121,7 +121,7 @@ class Arbiter:
         self.explain_number()
         self.load_early()
         proctitle.set_title(f"master [{self.proc_name}]")
-        self.cfg.when_ready(self)
+        self.call_first_hook("when_ready")
         self.workforce.balance(self.generation, self.num_workers)
 
     def turn(self) -> None:
@@ -241,6 +241,13 @@ class Arbiter:
             self.log.exception("Exception in the %s hook", name)
 
     # -- starting --------------------------------------------------------------------------------
+
+    def call_first_hook(self, name: str) -> None:
+        """Call a hook that may end the start, by whatever it raises."""
+        try:
+            getattr(self.cfg, name)(self)
+        except Exception as error:
+            raise HaltServer(f"the {name} hook failed\n{child.account(error)}") from error
 
     def prepare(self, cfg: Config) -> None:
         """Have the worker class of `cfg` set itself up, and refuse what it cannot serve with."""

@@ -77,7 +77,8 @@ class Workforce:
     def spawn(self, generation: Generation) -> None:
         """Fork one worker, unless its template is not ready yet.
 
-        What keeps it from being forked is logged, and tried again later.
+        What keeps it from being forked is logged, and tried again later; HaltServer when no
+        worker has ever booted, and none is going to.
         """
         arbiter = self.arbiter
         template = arbiter.preload.template_of(generation)
@@ -94,10 +95,16 @@ class Workforce:
             else:
                 self._fork(generation, worker)
             self.pool.add(worker, generation).started = started
-        except Exception:
+        except Exception as error:
             self.board.release(slot)
-            delay = self.backoff.failed(time.monotonic())
-            arbiter.log.exception("A worker could not be started; next attempt in %.1f s", delay)
+            self._note_failed_start(error)
+
+    def _note_failed_start(self, error: Exception) -> None:
+        delay = self.backoff.failed(time.monotonic())
+        what = "A worker could not be started"
+        if not self.ever_booted and self.backoff.rounds >= BOOT_ROUNDS:
+            raise HaltServer(f"{what}.\n{child.account(error)}", child.WORKER_BOOT_ERROR)
+        self.arbiter.log.error("%s; next attempt in %.1f s\n%s", what, delay, child.account(error))
 
     def make(self, generation: Generation, age: int, slot: Slot) -> Worker:
         """The worker object of a new worker, which lives in it and in its parent."""
