@@ -273,7 +273,7 @@ def test_a_file_that_nobody_reads_stops_nobody(server: Server) -> None:
 
 
 def test_files_are_closed(server: Server) -> None:
-    worker = server.workers()[0]
+    (worker,) = server.wait_workers(1)
     with wire(server) as client:
         for _ in range(5):
             client.get("/from-the-middle")

@@ -71,12 +71,18 @@ def test_every_atom(serve: Serve, tmp_path: Path) -> None:
     )
     (line,) = lines(server, tmp_path / "access.log", 1)
     pid = server.workers()[0]
-    assert re.fullmatch(
+    match = re.fullmatch(
         r"h=127\.0\.0\.1 l=- u=bob t=\[[^]]+\] r=POST /p%20q\?r=s HTTP/1\.1 m=POST U=/p q q=r=s "
-        r"H=HTTP/1\.1 s=201 B=5 b=5 f=ref a=agent T=0 M=\d+ D=\d+ L=0\.\d{6} "
+        r"H=HTTP/1\.1 s=201 B=5 b=5 f=ref a=agent T=(\d+) M=(\d+) D=(\d+) L=(\d+\.\d{6}) "
         rf"p=<{pid}> in=value none=- out=forty-two many=a, b env=carol %",
         line,
-    ), line
+    )
+    assert match, line
+    seconds, milliseconds, microseconds = map(int, match.groups()[:3])
+    assert milliseconds == microseconds // 1000
+    assert seconds == microseconds // 1_000_000
+    # This one is rounded, the others are cut off.
+    assert round(float(match[4]) * 1_000_000) - microseconds in (0, 1)
 
 
 def test_json(serve: Serve, tmp_path: Path) -> None:
