@@ -17,7 +17,7 @@ from tests.integration.wire import chunked, render, wire
 from tests.servers import Server, until
 
 APP = """\
-import hashlib, os, select, socket, subprocess, sys, threading, time
+import hashlib, importlib, os, select, socket, subprocess, sys, threading, time
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
@@ -58,6 +58,12 @@ def app(environ, start_response):
         thread.start()
         thread.join()
         return answer(start_response, found[0])
+    elif path == "/timer":
+        timer = importlib.import_module(environ["QUERY_STRING"]).Timeout(0.1)
+        if not timer.pending:
+            timer.start()
+    elif path == "/ident":
+        return answer(start_response, str(threading.get_ident()))
     return answer(start_response, f"{os.getpid()} {environ['wsgi.multithread']}")
 
 def answer(start_response, text):
@@ -179,6 +185,19 @@ class GreenTests:
     def test_threads_and_programs_of_the_application(self, server: Server) -> None:
         assert server.get("/thread").body == b"ran"
         assert server.get("/program").body == b"42"
+
+    def test_one_green_thread_serves_many_clients(self, server: Server) -> None:
+        assert len({server.get("/ident").text for _ in range(5)}) <= 2
+
+    def test_a_timer_that_an_application_forgot(self, tmp_path: Path) -> None:
+        """It goes off in a green thread that waits for its next client, or has one."""
+        with self.start(tmp_path) as server:
+            assert server.get(f"/timer?{self.worker_class}").status == 200
+            server.wait_for("Error after a request, in its green thread")
+            for _ in range(3):
+                assert server.get("/").status == 200
+            assert server.stop() == 0
+            assert server.log().count("Traceback") == 1
 
     def test_requests_run_at_the_same_time(self, tmp_path: Path) -> None:
         with self.start(tmp_path, "--worker-connections", "2000") as server:

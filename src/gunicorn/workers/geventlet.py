@@ -11,7 +11,7 @@ try:
         # That it is only maintained is what `check_config` says, in the log.
         warnings.simplefilter("ignore")
         import eventlet
-        from eventlet import greenthread, hubs
+        from eventlet import greenthread, hubs, patcher
 except ImportError as error:
     raise ImportError(
         "worker class 'eventlet' needs the eventlet package."
@@ -78,9 +78,14 @@ class EventletHub:
 
     def __init__(self) -> None:
         self.hub = hubs.get_hub()
+        self.rest = self.hub.switch
+        self.plain_socket = patcher.original("socket").socket
 
     def spawn(self, function: Callable[..., object], *args: Any) -> Any:
         return eventlet.spawn(function, *args)
+
+    def resume(self, thread: Any, word: object) -> None:
+        self.hub.schedule_call_global(0, thread.switch, word)
 
     def spot(self, fd: int) -> EventletSpot:
         return EventletSpot(self, fd)

@@ -90,9 +90,14 @@ class GeventHub:
 
     def __init__(self) -> None:
         self.hub = get_hub()
+        self.rest = self.hub.switch
+        self.plain_socket = monkey.get_original("socket", "socket")
 
     def spawn(self, function: Callable[..., object], *args: Any) -> Any:
         return gevent.spawn(function, *args)
+
+    def resume(self, thread: Any, word: object) -> None:
+        self.hub.loop.run_callback(thread.switch, word)
 
     def spot(self, fd: int) -> GeventSpot:
         return GeventSpot(self, fd)

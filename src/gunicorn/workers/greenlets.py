@@ -5,6 +5,10 @@ two implementations. What differs is who waits: each connection has a green thre
 on, waits in a `Spot` until its socket is ready, and lets it go on again. The application is called
 in that green thread, so whatever it waits for, the others go on.
 
+Making a green thread and a socket that waits in it costs more than a short request. So a thread
+whose connection is over waits a while for the next one, and sockets are those of the kernel's own
+kind until an application takes one over.
+
 Nothing has a timer of its own. Twice a second the main green thread looks at the deadlines, as
 the event loop does, and rouses those whose time is up: `Spot.wait` returns False then.
 """
@@ -45,6 +49,9 @@ from gunicorn.workers.tls import TLSConnection
 LAST_LOOK = 1.0
 """Seconds that requests get for their clean-up when they are ended by force."""
 
+MAX_RESTING = 16
+"""How many green threads wait for a connection; they keep what the application keeps in them."""
+
 YIELD = 0.01
 """Seconds for which the main green thread lets the others go first."""
 
@@ -58,8 +65,17 @@ class Timer(Protocol):
 class Hub(Protocol):
     """What a library of green threads does for a worker."""
 
+    plain_socket: type[socket.socket]
+    """The socket of the standard library, as it was before it was patched."""
+
     def spawn(self, function: Callable[..., object], *args: Any) -> Any:
         """Call `function` in a new green thread, which is returned."""
+
+    def rest(self) -> object:
+        """Wait until this green thread is resumed, and return the word that comes with it."""
+
+    def resume(self, thread: Any, word: object) -> None:
+        """Have a green thread that rests go on, soon."""
 
     def spot(self, fd: int) -> Spot:
         """A place to wait for a descriptor."""
@@ -100,15 +116,27 @@ class Spot:
             timer.cancel()
 
 
-class Client:
-    """A connection, its green thread, and the socket if the application has taken it."""
+class Attendant:
+    """A green thread, and the client that it serves; None while it rests, and to end it."""
 
-    __slots__ = ("connection", "spot", "taken", "thread")
+    __slots__ = ("client", "thread")
+
+    def __init__(self, client: Client) -> None:
+        self.client: Client | None = client
+        self.thread: Any = None
+
+
+class Client:
+    """A connection, who serves it, and the socket if the application has taken it."""
+
+    __slots__ = ("at_once", "attendant", "connection", "spot", "taken")
 
     def __init__(self, connection: ConnectionLife, spot: Spot) -> None:
         self.connection = connection
         self.spot = spot
-        self.thread: Any = None
+        self.attendant: Attendant | None = None
+        self.at_once = True
+        """Whether to look for a request before waiting for one."""
         self.taken: socket.socket | None = None
 
 
@@ -146,6 +174,8 @@ class GreenLoop(EventLoop):
         self.draining = False
         self.acceptors: list[Acceptor] = []
         self.clients: dict[int, Client] = {}
+        self.resting: list[Attendant] = []
+        """Those without a client; the last is the first to get one."""
         super().__init__(worker)
         self.wakeup = WakeupChannel(worker.PIPE[0])
         self.main = hub.spot(self.wakeup.fd)
@@ -190,6 +220,9 @@ class GreenLoop(EventLoop):
         # Connections tell the time, and leave the ticking to the main green thread.
         self.implementation.tick(inf)
         self.publish()
+        if self.resting:
+            # So that those go that are not needed any more.
+            self.resume(self.resting.pop(0))
 
     def publish(self) -> None:
         """Tell the scoreboard how many requests were answered."""
@@ -221,9 +254,14 @@ class GreenLoop(EventLoop):
         self.farewell.serve_queued()
         while self.clients and monotonic() < deadline:
             self.step()
-        self.hub.kill([client.thread for client in self.clients.values()], LAST_LOOK)
+        attendants = [client.attendant for client in self.clients.values()]
+        self.hub.kill([each.thread for each in attendants if each is not None], LAST_LOOK)
         for connection in list(self.connections.values()):
             connection.close()
+        while self.resting:
+            self.resume(self.resting.pop())
+        # They end before the worker does.
+        self.main.wait_for(READ, YIELD)
         self.publish()
 
     # Accepting
@@ -264,7 +302,15 @@ class GreenLoop(EventLoop):
         self.connections[connection.fd] = connection
         self.clients[connection.fd] = client
         self.cells[CONNECTIONS] = len(self.connections)
-        client.thread = self.hub.spawn(self.live, client, at_once)
+        client.at_once = at_once
+        if self.resting:
+            attendant = self.resting.pop()
+            attendant.client = client
+            self.resume(attendant)
+        else:
+            attendant = Attendant(client)
+            attendant.thread = self.hub.spawn(self.attend, attendant)
+        client.attendant = attendant
 
     def make_room(self) -> bool:
         """Close connections that are idle, or else very slow; False when there are none."""
@@ -276,14 +322,48 @@ class GreenLoop(EventLoop):
                 connection.close()
         return len(self.connections) < before
 
+    def accept_plain(self, listener: ListenerChannel) -> None:
+        own = listener.sock
+        # As socket.accept does, which would make a socket that waits in its green thread.
+        descriptor, peer = own._accept()  # type: ignore[attr-defined]
+        sock = self.hub.plain_socket(own.family, own.type, own.proto, fileno=descriptor)
+        sock.setblocking(False)
+        self.admit(self.implementation.connection(self, sock, peer, listener.address))
+
     # The life of a connection
 
-    def live(self, client: Client, at_once: bool) -> None:
-        """What the green thread of a connection does."""
+    def attend(self, attendant: Attendant) -> None:
+        """What a green thread does: serve one client after the other."""
+        while attendant.client is not None:
+            self.live(attendant.client)
+            attendant.client = None
+            if self.draining or len(self.resting) >= MAX_RESTING:
+                return
+            self.resting.append(attendant)
+            self.rest(attendant)
+
+    def rest(self, attendant: Attendant) -> None:
+        """Wait until it gets a client, or is to end."""
+        while True:
+            try:
+                if self.hub.rest() is attendant:
+                    return
+            except BaseException:
+                # Of an application that is done: a timer, say, that it did not cancel.
+                if self.draining:
+                    raise
+                self.log.exception("Error after a request, in its green thread")
+
+    def resume(self, attendant: Attendant) -> None:
+        """End its rest."""
+        self.hub.resume(attendant.thread, attendant)
+
+    def live(self, client: Client) -> None:
+        """Serve the requests of a connection until it is over."""
         connection = client.connection
         spot = client.spot
         try:
-            if at_once:
+            if client.at_once:
                 connection.on_event(READ)
             else:
                 connection.want(READ)
@@ -334,13 +414,16 @@ class GreenLoop(EventLoop):
         """The socket as the hub's library has it, which tells when the application uses it."""
         return LentSocket(sock, partial(self.give_away, connection))
 
-    def give_away(self, connection: ConnectionLife) -> bytes:
+    def give_away(self, connection: ConnectionLife) -> tuple[socket.socket, bytes]:
         """Let go of the socket: it waits for readiness as the library's sockets do."""
         client = self.clients.get(connection.fd)
+        sock = connection.sock
         if client is None:
             # A socket that was used after its connection: it is closed, and says so itself.
-            return b""
-        client.taken = sock = connection.sock
+            return sock, b""
+        if not isinstance(connection, TLSConnection):
+            sock = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        client.taken = sock
         del self.connections[connection.fd], self.clients[connection.fd]
         # Still counted, under a descriptor with which every system call fails.
         connection.fd = ~connection.fd
@@ -355,7 +438,7 @@ class GreenLoop(EventLoop):
         received, connection.http.buffer = connection.http.buffer, b""
         if self.draining:
             self.hub.spawn(self.say_goodbye, connection)
-        return received
+        return sock, received
 
     def say_goodbye(self, connection: ConnectionLife) -> None:
         """The worker stops: the application is to find the end of the stream."""

@@ -35,13 +35,15 @@ GOING_AWAY = b"\x88\x02\x03\xe9"
 class LentSocket:
     """The client's socket as the application sees it.
 
-    `taken` is called once, before the first use. It makes the socket wait as the worker class
-    has sockets wait, and returns the bytes that were received behind the request's head.
+    `taken` is called once, before the first use. It returns the socket, which waits now as the
+    worker class has sockets wait, and the bytes that were received behind the request's head.
     """
 
-    def __init__(self, sock: socket.socket, taken: Callable[[], bytes]) -> None:
+    def __init__(
+        self, sock: socket.socket, taken: Callable[[], tuple[socket.socket, bytes]]
+    ) -> None:
         self._sock = sock
-        self._taken: Callable[[], bytes] | None = taken
+        self._taken: Callable[[], tuple[socket.socket, bytes]] | None = taken
         self._received = b""
         self._sending = 0
         self._farewells: list[bytes] = []
@@ -49,7 +51,9 @@ class LentSocket:
 
     @property  # type: ignore[misc] # so that it passes for what it stands for
     def __class__(self) -> type:
-        return type(self._sock)
+        kind = type(self._sock)
+        # A worker may have its sockets from before those of the standard library were patched.
+        return socket.socket if kind.__name__ == "socket" else kind
 
     def __repr__(self) -> str:
         return f"<{'taken' if self.was_taken else 'untouched'} {self._sock!r}>"
@@ -62,7 +66,7 @@ class LentSocket:
     def _take(self) -> socket.socket:
         taken, self._taken = self._taken, None
         if taken is not None:
-            self._received = taken()
+            self._sock, self._received = taken()
         return self._sock
 
     def __getattr__(self, name: str) -> Any:

@@ -48,7 +48,7 @@ class ThreadLoop(BalancedLoop):
                 connection.sock.shutdown(socket.SHUT_RDWR)
         super().forget(connection)
 
-    def give_up(self, connection: ConnectionLife) -> bytes:
+    def give_up(self, connection: ConnectionLife) -> tuple[socket.socket, bytes]:
         """The application takes the socket over; see `takeover`."""
         if connection.request is None:
             raise OSError("the request is over, and its socket is the server's again")
@@ -60,7 +60,7 @@ class ThreadLoop(BalancedLoop):
         connection.sock.setblocking(True)
         connection.outbox.flush(connection.fd, connection.sock.send)
         received, connection.http.buffer = connection.http.buffer, b""
-        return received
+        return connection.sock, received
 
     # Hangs and the end
 
