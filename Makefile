@@ -9,12 +9,13 @@ PROCESSES := 4
 IN_TURN := -m alone
 AT_ONCE := -m 'not alone' -n $(PROCESSES) --dist worksteal
 SANITIZED := tests/test_compiled.py tests/http/test_twins.py tests/integration/test_exchanges.py
+PACKAGES := $(CURDIR)/build/packages/venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # The next run need not compile the tests again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-python lint fuzz asan bench bench-balance docs clean
+.PHONY: help demo test test-python lint fuzz asan packages bench bench-balance docs clean
 
 help:
 	@echo "make demo    serve examples/demo on http://127.0.0.1:8000/ with two workers"
@@ -22,6 +23,7 @@ help:
 	@echo "make test-python  run the tests of the hot path without the compiled modules"
 	@echo "make fuzz    run the fuzz targets, each for SECONDS=60"
 	@echo "make asan    run the compiled modules under AddressSanitizer"
+	@echo "make packages  build wheel and source package, and install each"
 	@echo "make lint    check style, types and the direction of imports"
 	@echo "make bench   measure this server beside its peers; BENCH=--quick for a first look"
 	@echo "make bench-balance  measure how long requests wait though a server is free"
@@ -64,6 +66,18 @@ asan: fuzz/.venv/.installed
 	PYTHONPATH=$(CURDIR)/build/asan/lib LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
 		PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 		fuzz/.venv/bin/python -m pytest $(SANITIZED)
+
+# The source package is installed where no compiler can be found: then the Python parser serves.
+packages:
+	rm -rf build/packages
+	$(PYTHON) -m venv build/packages/venv
+	$(PACKAGES)/pip --disable-pip-version-check --quiet install build
+	$(PACKAGES)/python -m build --outdir build/packages . > build/packages/log
+	$(PACKAGES)/pip --disable-pip-version-check --quiet install build/packages/*.whl
+	$(PACKAGES)/gunicorn --version | grep 'fast HTTP parser'
+	PATH=$(PACKAGES) $(PACKAGES)/pip --disable-pip-version-check --quiet install \
+		--no-cache-dir --force-reinstall build/packages/*.tar.gz
+	$(PACKAGES)/gunicorn --version | grep 'python HTTP parser'
 
 bench:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12 ...")'
