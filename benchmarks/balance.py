@@ -2,6 +2,9 @@
 
     python -m benchmarks.balance [--seconds N] [--only KEY ...]
 
+The table goes to balance.md in benchmarks/results when everything is measured at full length, and
+otherwise to benchmarks/.build/quick-results.
+
 Requests arrive at random times (Poisson), whatever becomes of those before them, on 64 connections
 that are kept. Most take 5 ms, one in twenty 200 ms, all of it asleep, so the CPU does not matter;
 four of them are served at a time, and on the average 60% of that is in use. The latency counts
@@ -27,12 +30,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import places
+from . import machine, places, report
 
 CONNECTIONS = 64
 SERVERS = 4
 UTILISATION = 0.6
 QUICK, SLOW, SLOW_SHARE = 0.005, 0.2, 0.05
+FULL_LENGTH = 60.0
+"""Seconds of load for each server; in much less the slowest hundredth is a matter of luck."""
 MEAN = QUICK * (1 - SLOW_SHARE) + SLOW * SLOW_SHARE
 P99_BAR, P90_BAR = 1.10, 1.25
 """What our own servers may take of the ideal's latency."""
@@ -61,9 +66,27 @@ class Contender:
 
     key: str
     title: str
+    distribution: str
     environment: Path
     command: tuple[str, ...]
     ours: bool = False
+
+    @property
+    def name(self) -> str:
+        """The title, with the version that is installed."""
+        version = machine.version_of(self.environment, self.distribution)
+        return f"{self.title} ({version})" if version else self.title
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the requests to one server."""
+
+    latencies: tuple[float, float, float]
+    """p50, p90 and p99 in milliseconds."""
+    failed: int
+    reconnected: int
+    """Connections that the server closed."""
 
 
 def gunicorn(environment: Path, workers: int, threads: int, *more: str) -> tuple[str, ...]:
@@ -78,23 +101,29 @@ def gunicorn(environment: Path, workers: int, threads: int, *more: str) -> tuple
 def contenders(main: Path, field: Path, pypi: Path) -> list[Contender]:
     """Every row of the table; the arguments are virtual environments."""
     only = "--no-control-socket"
+    gthread = ("--worker-class", "gthread")
+
+    def ours(key: str, title: str, workers: int, threads: int) -> Contender:
+        command = gunicorn(main, workers, threads)
+        return Contender(key, f"gunicorn, this tree, {title}", "gunicorn", main, command, True)
+
+    def theirs(key: str, title: str, workers: int, threads: int, *more: str) -> Contender:
+        command = gunicorn(pypi, workers, threads, only, *more)
+        return Contender(key, f"Gunicorn from PyPI, {title}", "gunicorn", pypi, command)
+
     return [
-        Contender("sync-4x1", "gunicorn, this tree, 4 sync", main, gunicorn(main, 4, 1), True),
-        Contender("1x4", "gunicorn, this tree, 1 with 4 threads", main, gunicorn(main, 1, 4), True),
-        Contender("2x2", "gunicorn, this tree, 2 with 2 threads", main, gunicorn(main, 2, 2), True),
-        Contender("pypi-sync", "Gunicorn from PyPI, 4 sync", pypi, gunicorn(pypi, 4, 1, only)),
-        Contender("pypi-1x4", "Gunicorn from PyPI, 1x4", pypi, gunicorn(pypi, 1, 4, only)),
-        Contender(
-            "pypi-4x1",
-            "Gunicorn from PyPI, 4 gthread with 1 thread",
-            pypi,
-            gunicorn(pypi, 4, 1, only, "--worker-class", "gthread"),
-        ),
-        Contender("pypi-2x2", "Gunicorn from PyPI, 2x2", pypi, gunicorn(pypi, 2, 2, only)),
+        ours("sync-4x1", "4 sync", 4, 1),
+        ours("1x4", "1 with 4 threads", 1, 4),
+        ours("2x2", "2 with 2 threads", 2, 2),
+        theirs("pypi-sync", "4 sync", 4, 1),
+        theirs("pypi-4x1", "4 gthread with 1 thread", 4, 1, *gthread),
+        theirs("pypi-1x4", "1 with 4 threads", 1, 4),
+        theirs("pypi-2x2", "2 with 2 threads", 2, 2),
         Contender(
             "granian",
             "Granian, 4 workers",
-            main,
+            "granian",
+            field,
             (
                 *(str(field / "bin" / "granian"), "--interface", "wsgi", "--http", "1"),
                 *("--workers", "4", "--blocking-threads", "1", "--runtime-threads", "1"),
@@ -104,8 +133,9 @@ def contenders(main: Path, field: Path, pypi: Path) -> list[Contender]:
         ),
         Contender(
             "uwsgi",
-            "uWSGI, 4 processes (closes after each)",
-            main,
+            "uWSGI, 4 processes, which close after each request",
+            "pyuwsgi",
+            field,
             (
                 *(str(field / "bin" / "pyuwsgi"), "--http-socket", "127.0.0.1:{port}"),
                 *("--add-header", "Connection: close", "--module", "app:app"),
@@ -255,48 +285,92 @@ def percentiles(latencies: Sequence[float]) -> tuple[float, float, float]:
     return cuts[49] * 1e3, cuts[89] * 1e3, cuts[98] * 1e3
 
 
+def measure(contender: Contender, requests: Sequence[Arrival], seed: int) -> Outcome:
+    """Start a server, and see how it fares with `requests`."""
+    with serving(contender) as port, contextlib.closing(Client(port)) as client:
+        # All workers and connections are warm before it counts.
+        client.run([Arrival(each * 0.01, QUICK) for each in range(CONNECTIONS * 2)], 0)
+        client.latencies, client.reconnected = [], 0
+        found = percentiles(client.run(requests, seed))
+        return Outcome(found, client.errors, client.reconnected)
+
+
+def misses(outcome: Outcome, best: Sequence[float]) -> bool:
+    """Whether one of our own has missed the target."""
+    _, p90, p99 = outcome.latencies
+    return p90 / best[1] > P90_BAR or p99 / best[2] > P99_BAR or outcome.failed > 0
+
+
+def page(
+    here: machine.Machine,
+    requests: Sequence[Arrival],
+    seconds: float,
+    outcomes: Sequence[tuple[Contender, Outcome | None]],
+) -> str:
+    """The table and what has to be known to read it; None for what is not installed."""
+    best = percentiles(ideal(requests))
+    header = ["server", "p50 ms", "p90 ms", "p99 ms", "p90 / ideal", "p99 / ideal"]
+    rows = [["ideal: one queue", *(report.number(each) for each in best), "1", "1", "", ""]]
+    missed = []
+    for contender, outcome in outcomes:
+        if outcome is None:
+            rows.append([contender.title, "not installed", *[""] * 6])
+            continue
+        found = outcome.latencies
+        counts = (str(outcome.failed), str(outcome.reconnected))
+        ratios = [report.ratio(found[1], best[1]), report.ratio(found[2], best[2])]
+        rows.append([contender.name, *map(report.number, found), *ratios, *counts])
+        if contender.ours and misses(outcome, best):
+            missed.append(contender.title)
+    verdict = f"missed by {', '.join(missed)}" if missed else "met"
+    return f"""\
+# How long requests wait though a server is free
+
+{here.date}. {here.cpu}, {here.cores} cores; {here.kernel}; {here.python}. \
+Load average before the start: {here.load}.
+
+{len(requests)} requests at random times (Poisson) in {seconds:g} s, on {CONNECTIONS} kept \
+connections, to an application that sleeps: {100 - SLOW_SHARE * 100:g}% of them \
+{QUICK * 1e3:g} ms, {SLOW_SHARE * 100:g}% {SLOW * 1e3:g} ms. {SERVERS} can be served at a time, \
+and {UTILISATION:.0%} of that is in use. The latency counts from the time of the arrival, which is \
+the same for all. A connection that the server closes is replaced at once, and stays silent until \
+its turn comes. The ideal, one queue in front of {SERVERS} servers, is worked out. \
+Written by `make bench-balance`.
+
+Target for this tree: p90 at most {P90_BAR} and p99 at most {P99_BAR} of the ideal, and no \
+request failed: **{verdict}**.
+
+{report.table([*header, "failed", "closed by the server"], rows)}
+"""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Latency with kept connections and slow requests")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of load for each server")
+    parser.add_argument("--seconds", type=float, default=FULL_LENGTH, help="of load for each")
     parser.add_argument("--seed", type=int, default=1, help="of the arrivals")
     parser.add_argument("--only", nargs="*", help="keys of the servers to measure")
     parser.add_argument("--main", type=Path, default=places.MAIN, help="environment of this tree")
     parser.add_argument("--field", type=Path, help="that of the peers, if not the same")
     parser.add_argument("--pypi", type=Path, default=places.PYPI, help="that of PyPI's Gunicorn")
+    parser.add_argument("--output", type=Path, help="directory for balance.md")
     options = parser.parse_args()
+    here = machine.look()
     requests = arrivals(options.seconds, options.seed)
     best = percentiles(ideal(requests))
-    print(
-        f"{len(requests)} requests in {options.seconds:g} s on {CONNECTIONS} kept connections, "
-        f"{100 - SLOW_SHARE * 100:g}% of {QUICK * 1e3:g} ms, "
-        f"{SLOW_SHARE * 100:g}% of {SLOW * 1e3:g} ms, {UTILISATION:.0%} of {SERVERS} in use\n"
-    )
-    print("| server | p50 ms | p90 ms | p99 ms | p90/ideal | p99/ideal | failed | reconnected |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    print(f"| ideal: one queue | {best[0]:.1f} | {best[1]:.1f} | {best[2]:.1f} | 1 | 1 | | |")
-    missed = []
+    outcomes: list[tuple[Contender, Outcome | None]] = []
     for one in contenders(options.main, options.field or options.main, options.pypi):
         if options.only and one.key not in options.only:
             continue
-        if not Path(one.command[0]).exists():
-            print(f"| {one.title} | not installed | | | | | | |")
-            continue
-        with serving(one) as port, contextlib.closing(Client(port)) as client:
-            # All workers and connections are warm before it counts.
-            client.run([Arrival(each * 0.01, QUICK) for each in range(CONNECTIONS * 2)], 0)
-            client.latencies, client.reconnected = [], 0
-            found = percentiles(client.run(requests, options.seed))
-        ratios = found[1] / best[1], found[2] / best[2]
-        print(
-            f"| {one.title} | {found[0]:.1f} | {found[1]:.1f} | {found[2]:.1f} "
-            f"| {ratios[0]:.2f} | {ratios[1]:.2f} | {client.errors} | {client.reconnected} |",
-            flush=True,
-        )
-        if one.ours and (ratios[0] > P90_BAR or ratios[1] > P99_BAR or client.errors):
-            missed.append(one.title)
-    for title in missed:
-        print(f"\nTarget missed: {title} (p90 {P90_BAR}, p99 {P99_BAR} of the ideal)")
-    return int(bool(missed))
+        there = Path(one.command[0]).exists()
+        outcomes.append((one, measure(one, requests, options.seed) if there else None))
+        print(f"{one.title}: {outcomes[-1][1] or 'not installed'}", flush=True)
+    whole = not options.only and options.seconds >= FULL_LENGTH
+    output = options.output or (places.RESULTS if whole else places.QUICK_RESULTS)
+    output.mkdir(parents=True, exist_ok=True)
+    text = page(here, requests, options.seconds, outcomes)
+    (output / "balance.md").write_text(text)
+    print(f"\n{text}\nWrote {output}/balance.md.")
+    return int(any(one.ours and found and misses(found, best) for one, found in outcomes))
 
 
 if __name__ == "__main__":
