@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from gunicorn.http.body import Body
 from gunicorn.http.errors import IncompleteBody
+from gunicorn.wsgi.response import FileDone
 
 
 class FakeSink:
@@ -18,7 +19,9 @@ class FakeSink:
         self.sent = b""
         self.calls: list[str] = []
         self.file_limit: int | None = None
-        """How many bytes of a file can be sent before the client is gone."""
+        """How many bytes of a file can be sent before it ends."""
+        self.loses_client = False
+        """Whether that is because the client is gone."""
 
     def send(self, data: bytes) -> None:
         assert data, "nothing to send is nothing to call for"
@@ -30,12 +33,12 @@ class FakeSink:
         self.calls.append("send_parts")
 
     def send_file(
-        self, head: bytes, descriptor: int, offset: int, count: int, done: Callable[[int], None]
+        self, head: bytes, descriptor: int, offset: int, count: int, done: FileDone
     ) -> None:
         data = os.pread(descriptor, count if self.file_limit is None else self.file_limit, offset)
         self.sent += head + data
         self.calls.append("send_file")
-        done(len(data))
+        done(len(data), lost=self.loses_client)
 
 
 class FakeSource:

@@ -362,11 +362,20 @@ def test_a_file_shorter_than_announced(path: Path) -> None:
     assert (response.sent, response.short, response.keep_alive) == (10, True, False)
 
 
-def test_a_file_that_the_client_does_not_take(path: Path) -> None:
+def test_a_file_that_shrinks_while_it_is_sent(path: Path) -> None:
     response, sink = started()
     sink.file_limit = 2
     assert send_file(response, path) == (True, [1])
     assert (response.sent, response.short, response.keep_alive) == (2, True, False)
+
+
+def test_a_file_that_the_client_does_not_take(path: Path) -> None:
+    response, sink = started()
+    sink.file_limit = 2
+    sink.loses_client = True
+    assert send_file(response, path) == (True, [1])
+    assert (response.sent, response.short, response.aborted) == (2, False, True)
+    assert not response.keep_alive
 
 
 @pytest.mark.parametrize("kind", [{"method": "HEAD"}, {"status": "304 X"}, {"status": "204 X"}])

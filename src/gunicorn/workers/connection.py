@@ -35,6 +35,7 @@ from gunicorn.wsgi.response import ClientDisconnected, Response
 
 if TYPE_CHECKING:
     from gunicorn.workers.loop import EventLoop
+    from gunicorn.wsgi.response import FileDone
 
 LINGER_TIME = 5.0
 """Seconds for which a refused client may go on sending."""
@@ -426,15 +427,15 @@ class ConnectionLife:
             self.queue(memoryview(body)[sent - len(head) :])
 
     def send_file(
-        self, head: bytes, descriptor: int, offset: int, count: int, done: Callable[[int], None]
+        self, head: bytes, descriptor: int, offset: int, count: int, done: FileDone
     ) -> None:
         self.send(head)
         # The application may close its file as soon as it is collected.
         descriptor = os.dup(descriptor)
 
-        def finished(sent: int) -> None:
+        def finished(sent: int, *, lost: bool) -> None:
             os.close(descriptor)
-            done(sent)
+            done(sent, lost=lost)
 
         self.outbox.add_file(FileRange(descriptor, offset, count, finished))
         try:

@@ -10,8 +10,12 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from gunicorn.workers.room import SMALL, Room
+
+if TYPE_CHECKING:
+    from gunicorn.wsgi.response import FileDone
 
 FILE_PIECE = 8 * 1024 * 1024
 """The most bytes that one call of sendfile(2) is asked for."""
@@ -24,13 +28,11 @@ FAIR_SHARE = 8 * 1024 * 1024
 
 
 class FileRange:
-    """`count` bytes of a file from `offset`; `done` is called with the bytes sent when it ends."""
+    """`count` bytes of a file from `offset`; `done` is called when it ends."""
 
     __slots__ = ("count", "descriptor", "done", "offset", "piece", "sent")
 
-    def __init__(
-        self, descriptor: int, offset: int, count: int, done: Callable[[int], None]
-    ) -> None:
+    def __init__(self, descriptor: int, offset: int, count: int, done: FileDone) -> None:
         self.descriptor = descriptor
         self.offset = offset
         self.count = count
@@ -39,9 +41,9 @@ class FileRange:
         """What was read and is not sent yet, where the kernel cannot do both."""
         self.done = done
 
-    def end(self) -> None:
-        """No more of the file is sent."""
-        self.done(self.sent)
+    def end(self, *, lost: bool = False) -> None:
+        """No more of the file is sent; `lost` when the connection is closed before its end."""
+        self.done(self.sent, lost=lost)
 
 
 class Outbox:
@@ -141,4 +143,4 @@ class Outbox:
             self.resize(-self.size)
         for entry in queue:
             if isinstance(entry, FileRange):
-                entry.end()
+                entry.end(lost=True)

@@ -22,13 +22,17 @@ SEGMENT = 64 * 1024 * 1024
 """Bytes after which the next file is begun."""
 
 
+def nobody(sent: int, *, lost: bool) -> None:
+    """Of the end of a segment nobody needs to be told."""
+
+
 class Segment(FileRange):
     """A file that grows while its beginning is being sent; `room` is what it takes from."""
 
     __slots__ = ("room",)
 
     def __init__(self, descriptor: int, room: Room) -> None:
-        super().__init__(descriptor, 0, 0, lambda _sent: os.close(descriptor))
+        super().__init__(descriptor, 0, 0, nobody)
         self.room = room
 
     def append(self, data: bytes | memoryview) -> None:
@@ -36,8 +40,10 @@ class Segment(FileRange):
         write_all(self.descriptor, data, self.count)
         self.count += len(data)
 
-    def end(self) -> None:
-        super().end()
+    def end(self, *, lost: bool = False) -> None:
+        """Give up the file and what it takes of the room, wherever its bytes have gone."""
+        super().end(lost=lost)
+        os.close(self.descriptor)
         self.room.add(-self.count)
 
 

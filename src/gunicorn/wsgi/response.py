@@ -25,6 +25,13 @@ from gunicorn.http.response import (
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
+class FileDone(Protocol):
+    """What is told of the end of a file's transfer."""
+
+    def __call__(self, sent: int, *, lost: bool) -> None:
+        """`sent` bytes have left; `lost` says that the client is gone, or was given up."""
+
+
 class Sink(Protocol):
     """Takes the bytes of a response to the client.
 
@@ -38,9 +45,9 @@ class Sink(Protocol):
         """The same for two pieces, without joining them."""
 
     def send_file(
-        self, head: bytes, descriptor: int, offset: int, count: int, done: Callable[[int], None]
+        self, head: bytes, descriptor: int, offset: int, count: int, done: FileDone
     ) -> None:
-        """Send `count` bytes of a file; `done` is called with the bytes sent when it is over."""
+        """Send `count` bytes of a file; `done` is called when it is over."""
 
     can_send_files: bool
     """Whether `send_file` may be used."""
@@ -226,14 +233,16 @@ class ResponseLife:
             done()
             return True
 
-        def sent(size: int) -> None:
-            self.sent = size
-            if self.remaining is not None and size < self.remaining:
+        def finished(sent: int, *, lost: bool) -> None:
+            self.sent = sent
+            if lost:
+                self.abandon()
+            elif self.remaining is not None and sent < self.remaining:
                 self.short = True
                 self.keep_alive = False
             done()
 
-        self.sink.send_file(head, descriptor, offset, count, sent)
+        self.sink.send_file(head, descriptor, offset, count, finished)
         return True
 
     def abandon(self) -> None:
