@@ -204,6 +204,12 @@ class Slot:
                 return True
         return False
 
+    def others_accept(self) -> bool:
+        """Whether another worker, of whatever generation, takes connections."""
+        pid = self.cells[PID]
+        others = zip(self.block[PID::CELLS], self.block[ACCEPTING::CELLS], strict=True)
+        return any(accepts and each and each != pid for each, accepts in others)
+
     def fileno(self) -> int:
         """Refuse, with `io.UnsupportedOperation` (an OSError): there is no file behind a slot."""
         raise io.UnsupportedOperation("a worker's heartbeat is kept in memory, not in a file")

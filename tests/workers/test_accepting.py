@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ import pytest
 from gunicorn.scoreboard import ACCEPTING, BUSY_SINCE, CONNECTIONS, Scoreboard
 from gunicorn.workers.turns import Turns
 from tests.servers import Server, until
+from tests.worker_classes import WORKER_CLASSES
 
 PID = """\
 import os
@@ -45,8 +47,11 @@ def server(
         yield started
 
 
+REQUEST = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
 def ask(client: socket.socket) -> str:
-    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.sendall(REQUEST)
     return client.recv(4096).rpartition(b"\r\n")[2].decode()
 
 
@@ -78,6 +83,53 @@ def test_idle_workers_get_even_shares(server: Server, arrive: Arrival) -> None:
         assert len(rounds) < 4, rounds
         with contextlib.ExitStack() as clients:
             rounds.append(Counter(arrive(server, clients)))
+
+
+SLOW = """\
+import time
+
+def app(environ, start_response):
+    time.sleep(0.001)
+    start_response("200 OK", [("Content-Length", "0")])
+    return []
+"""
+
+
+@pytest.mark.parametrize(
+    "worker_class", [name for name in WORKER_CLASSES if name != "sync-siblings"]
+)
+def test_new_clients_wait_for_one_round_of_the_others(tmp_path: Path, worker_class: str) -> None:
+    """However many come at once to a worker that has the listener for itself."""
+    with (
+        Server(
+            "app:app", *WORKER_CLASSES[worker_class], cwd=tmp_path, files={"app.py": SLOW}
+        ) as server,
+        contextlib.ExitStack() as clients,
+    ):
+        busy = [clients.enter_context(server.connect()) for _ in range(32)]
+        poll = select.poll()
+        kept = {client.fileno(): client for client in busy}
+        for client in busy:
+            ask(client)
+            poll.register(client, select.POLLIN)
+            client.sendall(REQUEST)
+        new = [clients.enter_context(server.connect()) for _ in range(32)]
+        for client in new:
+            client.sendall(REQUEST)
+            poll.register(client, select.POLLIN)
+        left = {client.fileno(): client for client in new}
+        served = 0
+        while left:
+            for fd, _ in poll.poll(10_000):
+                if fd in left:
+                    assert left.pop(fd).recv(4096).startswith(b"HTTP/1.1 200 ")
+                    poll.unregister(fd)
+                else:
+                    assert kept[fd].recv(4096).startswith(b"HTTP/1.1 200 ")
+                    kept[fd].sendall(REQUEST)
+                    served += 1
+        # One new client in each round would make it 16 requests of the others for each.
+        assert served < 8 * len(new), f"{served} requests were served before the last of them"
 
 
 def is_even(shares: Counter[str]) -> bool:
@@ -127,3 +179,16 @@ def test_a_worker_steps_aside_only_in_a_row_and_for_an_idle_sibling_with_fewer()
     other.cells[ACCEPTING] = 1.0
     time.sleep(0.001)
     assert not turns.is_anothers(now, 3), "it has waited"
+
+
+def test_a_worker_knows_whether_the_listener_is_all_its_own() -> None:
+    board = Scoreboard(2)
+    mine, other = board.acquire(), board.acquire()
+    mine.pid, other.pid = 1, 2
+    turns = Turns(mine)
+    mine.cells[ACCEPTING] = 1.0
+    assert turns.is_nobody_elses()
+    other.cells[ACCEPTING] = 1.0
+    assert not turns.is_nobody_elses()
+    other.cells[ACCEPTING] = 0.0
+    assert turns.is_nobody_elses(), "the other has no place"

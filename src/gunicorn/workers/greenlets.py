@@ -292,6 +292,8 @@ class GreenLoop(EventLoop):
             while acceptor.open:
                 if acceptor.spot.wait(READ) and acceptor.open:
                     self.refresh_clock()
+                    # Each of those may have its turn before this one has the next.
+                    self.ready = len(self.connections)
                     self.accept(acceptor.listener)
         finally:
             acceptor.running = False

@@ -176,6 +176,7 @@ class LeaderLoop(OutsideLoop):
         finally:
             self.lock.acquire()
             self.seat = seat
+        self.ready = len(events)
         self.refresh_clock()
         if self.leader is not seat:
             return
@@ -214,7 +215,11 @@ class LeaderLoop(OutsideLoop):
         for fd, mask in events:
             channel = self.channels.get(fd)
             if isinstance(channel, ListenerChannel):
-                wanted = True
+                if not self.idle and self.turns.is_nobody_elses():
+                    # It is to wait with the others, not until none of them waits any more.
+                    channel.on_event(mask)
+                else:
+                    wanted = True
             elif isinstance(channel, ConnectionLife) and self.may_call(channel):
                 self.put_off(channel)
             elif channel is not None:
@@ -275,7 +280,7 @@ class LeaderLoop(OutsideLoop):
             self.start_accepting()
 
     def start_accepting(self) -> None:
-        if self.leader is not self.guard or self.idle:
+        if self.leader is not self.guard or self.idle or self.turns.is_nobody_elses():
             super().start_accepting()
 
     def refresh_clock(self) -> float:
@@ -300,19 +305,26 @@ class LeaderLoop(OutsideLoop):
         return connection.deadline < inf and super().closable(connection)
 
     def make_room(self) -> bool:
+        if self.seat is self.guard:
+            # Each may have a last request.
+            return False
         before = len(self.connections)
         for connection in expendable(self):
-            # Each may have a last request, and that may cost the lead.
+            # That may cost the lead.
             if self.seat is not self.leader:
                 break
             self.seat.connection = connection
             connection.make_way()
         return len(self.connections) < before
 
+    def may_accept(self) -> bool:
+        return super().may_accept() and self.seat is self.leader
+
     def admit(self, connection: ConnectionLife, *, at_once: bool = True) -> None:
         self.seat.connection = connection
         # What comes with the farewell comes in numbers, for all threads.
-        super().admit(connection, at_once=at_once and not self.draining)
+        at_once = at_once and not self.draining and self.seat is not self.guard
+        super().admit(connection, at_once=at_once)
 
     def forget(self, connection: ConnectionLife) -> None:
         with self.lock:

@@ -80,7 +80,7 @@ class Channel(Protocol):
 
 
 class ListenerChannel:
-    """A listener; it accepts one connection at a time, so that siblings get theirs."""
+    """A listener; its event is that there are connections to accept."""
 
     def __init__(self, loop: EventLoop, sock: socket.socket) -> None:
         self.loop = loop
@@ -170,6 +170,8 @@ class EventLoop:
         self.farewell = Farewell(self)
         self.accepting = False
         self.resume_at = 0.0
+        self.ready = 0
+        """How many channels have their turn in this round."""
         self.exhausted = Complaint(worker.log.error)
         self.crowded = Complaint(worker.log.warning)
         self.sweeping = False
@@ -206,6 +208,7 @@ class EventLoop:
     def step(self) -> None:
         """Wait for something to happen, at most until the next tick, and deal with it."""
         events = self.poller.poll(max(self.next_tick - monotonic(), 0.0))
+        self.ready = len(events)
         self.refresh_clock()
         self.dispatch(events, self.channels)
         if self.flush_access_log is not None:
@@ -330,27 +333,48 @@ class EventLoop:
         self.resume_at = self.next_tick = monotonic() + TURN
 
     def accept(self, listener: ListenerChannel) -> None:
-        """Accept one connection, and serve it at once if its request has come with it."""
+        """Accept a connection; more of them where no sibling would, and others have their turn too.
+
+        So a client that comes while many are being served waits for a round of those, not for as
+        many rounds as there are new ones before it.
+        """
         if self.turns.is_anothers(self.now, len(self.connections)):
             self.step_aside()
             return
+        if not self.accept_one(listener):
+            return
+        if self.ready > 1 and self.turns.is_nobody_elses():
+            for _ in range(self.ready - 1):
+                if not self.may_accept() or not self.accept_one(listener):
+                    break
+        self.turns.taken()
+        if self.accepting:
+            self.queue_up(listener)
+
+    def may_accept(self) -> bool:
+        """Whether accepting is still up to this round after what a request has brought."""
+        return self.accepting
+
+    def accept_one(self, listener: ListenerChannel) -> bool:
+        """Accept a connection, and serve it at once if its request has come with it.
+
+        False when there is none, or no place for it.
+        """
         if len(self.connections) >= self.max_connections and not self.make_room():
             self.stop_accepting()
-            return
+            return False
         try:
             self.accept_client(listener)
         except (BlockingIOError, ConnectionError):
             # A sibling was faster, or the client has gone already.
-            return
+            return False
         except OSError as error:
             if error.errno not in OUT_OF_RESOURCES:
                 self.log.debug("Accepting on %s: %s", listener.sock, error)
-                return
+                return False
             self.shed(error)
-            return
-        self.turns.taken()
-        if self.accepting:
-            self.queue_up(listener)
+            return False
+        return True
 
     def accept_plain(self, listener: ListenerChannel) -> None:
         sock, peer = listener.sock.accept()

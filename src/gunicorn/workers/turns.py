@@ -11,7 +11,8 @@ could accept the whole of it before the others come to run. So a worker that is 
 for the second time without having waited in between looks at its siblings on the scoreboard. When
 one is idle, accepts and has fewer connections, the worker steps aside for the length of a turn, in
 which the sibling, which was woken as well, gets the CPU. After that it accepts whatever the others
-do.
+do. One at a time, so that it looks again before the next; a worker that is alone accepts as many
+as there are clients being served.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ class Turns:
             and self.slot.waits_with_fewer(connections - connections // 8, now)
             and self.slept == times_slept()
         )
+
+    def is_nobody_elses(self) -> bool:
+        """Whether no other worker accepts, so that none is done out of its share."""
+        return not self.slot.others_accept()
 
 
 def times_slept() -> int:
