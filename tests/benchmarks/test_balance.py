@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from benchmarks.balance import Arrival, Contender, Outcome
 
 from benchmarks import balance, machine
-from benchmarks.balance import Arrival, Contender, Outcome
 
 HERE = machine.Machine("today", "a CPU", 2, 4.0, "Linux", "CPython 3", 0.1)
 OURS = Contender("a", "of this tree", "no-such", Path("nowhere"), ("x",), ours=True)
