@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def run(tmp_path: Path):
 def test_version(run) -> None:
     result = run("--version")
     assert (result.returncode, result.stdout) in [(0, line) for line in VERSIONS]
+
+
+def test_the_installed_command() -> None:
+    command = Path(sysconfig.get_path("scripts"), "gunicorn")
+    said = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout in VERSIONS
 
 
 def test_help(run) -> None:

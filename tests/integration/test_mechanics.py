@@ -1,16 +1,19 @@
-"""Preloading, reloading on a change of the source, and who the workers are."""
+"""Preloading, reloading on a change of the source, and who and where the workers are."""
 
 from __future__ import annotations
 
 import grp
 import os
 import pwd
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.integration.conftest import Serve
-from tests.servers import HELLO, Server
+from tests.servers import HELLO, Server, alive, free_port, processes, until
 
 WHO_LOADED = """\
 import os
@@ -106,3 +109,67 @@ def test_threads(serve: Serve, options: str) -> None:
     server = serve(HELLO, *options.split())
     assert server.get().text == "hello"
     assert "Using worker: gthread" in server.log()
+
+
+SURROUNDINGS = """\
+import os
+import beside
+
+def app(environ, start_response):
+    with open("made", "w"):
+        mode = os.stat("made").st_mode & 0o777
+    start_response("200 OK", [])
+    return [f"{os.getcwd()} {os.environ['COLOUR']} {os.environ['SHAPE']} {mode:o} "
+            f"{beside.__file__} {environ['SERVER_SOFTWARE']}".encode()]
+"""
+
+
+def test_the_surroundings_of_the_application(serve: Serve, tmp_path: Path) -> None:
+    inside, libraries = tmp_path / "inside", tmp_path / "libraries"
+    inside.mkdir()
+    server = serve(
+        None, "--chdir", "inside", "--pythonpath", str(libraries), "-e", "COLOUR=red",
+        "--env", "SHAPE=a=b", umask=0o027,
+        files={"inside/app.py": SURROUNDINGS, "libraries/beside.py": ""},
+    )  # fmt: skip
+    cwd, colour, shape, mode, beside, software = server.get("/").text.split()
+    assert (cwd, colour, shape) == (str(inside), "red", "a=b")
+    assert (mode, beside) == ("640", f"{libraries}/beside.py")
+    assert software == "gunicorn/27.1.0"
+
+
+@pytest.mark.parametrize(("options", "name"), [((), "app:app"), (("--name", "shop"), "shop")])
+def test_the_titles_of_the_processes(serve: Serve, options: tuple[str, ...], name: str) -> None:
+    server = serve(HELLO, *options)
+    (worker,) = server.wait_workers(1)
+    server.until(lambda: title(server.pid) == f"gunicorn: master [{name}]", "the title")
+    server.until(lambda: title(worker) == f"gunicorn: worker [{name}]", "a worker's title")
+
+
+def title(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
+
+
+@pytest.mark.parametrize("options", [(), ("--enable-stdio-inheritance",)])
+def test_the_output_of_a_daemon(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Gone, unless it is inherited."""
+    (tmp_path / "app.py").write_text(HELLO.replace("    start", "    print('called')\n    start"))
+    pidfile, output, address = tmp_path / "pid", tmp_path / "output", f"127.0.0.1:{free_port()}"
+    with output.open("wb") as file:
+        subprocess.run(
+            [sys.executable, "-m", "gunicorn", "--daemon", "--pid", "pid", "--bind", address,
+             *options, "app:app"],
+            cwd=tmp_path, stdout=file, stderr=file, timeout=20, check=True,
+        )  # fmt: skip
+    until(pidfile.exists, "a pidfile")
+    pid = int(pidfile.read_text())
+    try:
+        until(lambda: any(process.ppid == pid for process in processes()), "a worker")
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: not alive(pid), "the end of the daemon")
+    finally:
+        for process in processes():
+            if pid in {process.pid, process.ppid}:
+                os.kill(process.pid, signal.SIGKILL)
+    text = output.read_text()
+    assert ("Listening at" in text and "Shutting down: Master" in text) == bool(options), text

@@ -161,10 +161,10 @@ SETTINGS = (
         validator=validators.permission_bits,
         default=0,
         help="""
-        The permission bits that files and unix sockets are made without.
+        The permission bits that the unix sockets which are listened on are made without.
 
-        A number, or a string in octal: "022" and "0o22" are 18. It applies to the unix sockets
-        that are listened on, too.
+        A number, or a string in octal: "022" and "0o22" are 18. Files that the application
+        makes go by the umask that gunicorn was started with, or by 022 in a daemon.
         """,
     ),
     Declaration(
