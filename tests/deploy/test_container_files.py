@@ -75,6 +75,14 @@ def test_what_the_image_copies_is_in_the_context() -> None:
             assert any(fnmatch.fnmatch(source, pattern) for pattern in allowed), source
 
 
+def test_the_image_is_built_from_all_that_the_build_reads() -> None:
+    """Without setup.py the installation succeeds too, but has no compiled modules."""
+    copied = {
+        source for name, words in instructions() if name == "COPY" for source in words.split()
+    }
+    assert {"pyproject.toml", "setup.py", "README.md", "LICENSE", "src"} <= copied
+
+
 def test_the_pod_runs_a_command_that_gunicorn_accepts() -> None:
     assert container()["command"] == ["gunicorn"]
     check_config(container()["args"])
