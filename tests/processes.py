@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,14 @@ def stat(pid: int) -> Stat | None:
 def alive(pid: int) -> bool:
     """Whether `pid` is a process that runs (a zombie does not)."""
     return stat(pid) is not None
+
+
+def kill_family(pid: int) -> None:
+    """Kill the process `pid` and its children, as far as they are there."""
+    for process in processes():
+        if pid in {process.pid, process.ppid}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
 
 
 def open_files(pid: int) -> set[str]:

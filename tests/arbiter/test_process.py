@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.arbiter.conftest import TINY, Serve
+from tests.processes import kill_family
 from tests.servers import HELLO, alive, free_port, processes, until
 
 
@@ -77,9 +78,7 @@ def test_a_daemon(tmp_path: Path) -> None:
         os.kill(pid, signal.SIGTERM)
         until(lambda: not alive(pid), "the end of the daemon")
     finally:
-        for process in processes():
-            if pid in {process.pid, process.ppid}:
-                os.kill(process.pid, signal.SIGKILL)
+        kill_family(pid)
     assert not pidfile.exists()
 
 

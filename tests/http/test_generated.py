@@ -15,23 +15,14 @@ import h11
 import pytest
 
 from gunicorn.http.head import HeadParser
-from gunicorn.http.policy import Policy, TrustedPeers
+from gunicorn.http.policy import Policy
 from tests.http.corpus import CarefulParser, Seen, connect, run
 from tests.http.generate import requests
+from tests.http.twins import LAX
 
 POLICIES = [
     Policy(),
-    Policy(
-        permit_obsolete_folding=True,
-        strip_header_spaces=True,
-        permit_unconventional_http_method=True,
-        permit_unconventional_http_version=True,
-        casefold_http_method=True,
-        header_map="dangerous",
-        script_name="/a",
-        secure_scheme_headers={"X-FORWARDED-PROTO": "https"},
-        forwarded_allow=TrustedPeers(["*"]),
-    ),
+    LAX,
     Policy(header_map="refuse", limit_request_line=30, limit_request_field_size=20),
 ]
 

@@ -18,19 +18,22 @@ from gunicorn.http.policy import Policy, TrustedPeers
 
 EVERYONE = TrustedPeers(["*"])
 
+LAX = Policy(
+    permit_obsolete_folding=True,
+    strip_header_spaces=True,
+    permit_unconventional_http_method=True,
+    permit_unconventional_http_version=True,
+    casefold_http_method=True,
+    header_map="dangerous",
+    script_name="/a",
+    secure_scheme_headers={"X-FORWARDED-PROTO": "https", "X-SSL": "on"},
+    forwarded_allow=EVERYONE,
+)
+"""Everything is permitted, and everybody trusted."""
+
 POLICIES = (
     Policy(),
-    Policy(
-        permit_obsolete_folding=True,
-        strip_header_spaces=True,
-        permit_unconventional_http_method=True,
-        permit_unconventional_http_version=True,
-        casefold_http_method=True,
-        header_map="dangerous",
-        script_name="/a",
-        secure_scheme_headers={"X-FORWARDED-PROTO": "https", "X-SSL": "on"},
-        forwarded_allow=EVERYONE,
-    ),
+    LAX,
     Policy(
         header_map="refuse",
         limit_request_line=40,

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import Serve
+from tests.processes import kill_family
 from tests.servers import HELLO, Server, alive, free_port, processes, until
 
 WHO_LOADED = """\
@@ -168,8 +169,6 @@ def test_the_output_of_a_daemon(tmp_path: Path, options: tuple[str, ...]) -> Non
         os.kill(pid, signal.SIGTERM)
         until(lambda: not alive(pid), "the end of the daemon")
     finally:
-        for process in processes():
-            if pid in {process.pid, process.ppid}:
-                os.kill(process.pid, signal.SIGKILL)
+        kill_family(pid)
     text = output.read_text()
     assert ("Listening at" in text and "Shutting down: Master" in text) == bool(options), text
