@@ -161,12 +161,12 @@ def test_a_worker_that_gets_company(tmp_path: Path, threads: int) -> None:
         assert int(answers[-1][0]) != alone
 
 
-def test_a_worker_that_is_alone_has_one_thread(tmp_path: Path) -> None:
+def test_a_worker_that_is_alone_has_no_lookout(tmp_path: Path) -> None:
     with start(tmp_path) as server:
         (pid,) = server.wait_workers(1)
         assert server.get().status == 200
         time.sleep(0.7)
-        assert len(os.listdir(f"/proc/{pid}/task")) == 1
+        assert len(os.listdir(f"/proc/{pid}/task")) == 2, "the main thread and the witness"
 
 
 def test_a_hang_is_still_one(tmp_path: Path) -> None:
