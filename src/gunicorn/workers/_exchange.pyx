@@ -144,7 +144,6 @@ cdef class Steady:
     def dispatch(self, list events, dict channels):
         """Let each channel go on that is ready, and is still there when its turn comes."""
         cdef Py_ssize_t left = PyList_GET_SIZE(events)
-        cdef int pid = getpid() if self.holds else 0
         self.now = monotonic()
         try:
             for event in events:
@@ -160,7 +159,7 @@ cdef class Steady:
         except BaseException:
             # The worker is told to quit; or a copy of it, which the application made, ends.
             self.more_to_come = False
-            if getpid() == pid:
+            if getpid() == self.worker.pid:
                 self.release()
             raise
         self.release()

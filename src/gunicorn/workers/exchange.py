@@ -97,7 +97,6 @@ class Steady:
         """Let each channel go on that is ready, and is still there when its turn comes."""
         self.now = monotonic()
         left = len(events)
-        pid = os.getpid() if self.holds else 0
         try:
             for fd, mask in events:
                 channel = channels.get(fd)
@@ -110,7 +109,7 @@ class Steady:
         except BaseException:
             # The worker is told to quit; or a copy of it, which the application made, ends.
             self.more_to_come = False
-            if os.getpid() == pid:
+            if os.getpid() == self.worker.pid:
                 self.release()
             raise
         if self.held:
