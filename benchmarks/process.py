@@ -93,10 +93,11 @@ class Usage:
 
 
 @contextlib.contextmanager
-def on_core(core: int) -> Iterator[None]:
+def on_core(core: int | None) -> Iterator[None]:
     """What is started within runs on this core, and so does this process meanwhile."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     try:
         yield
     finally:
@@ -110,9 +111,16 @@ class ServerProcess:
     """
 
     def __init__(
-        self, command: Sequence[str], variables: Mapping[str, str], directory: Path, core: int
+        self,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        directory: Path,
+        core: int | None = None,
     ) -> None:
-        """Start `command` in `directory`, where its output goes to output.log."""
+        """Start `command` in `directory`, where its output goes to output.log.
+
+        `core` is where it runs; None for wherever it likes.
+        """
         self.log = directory / "output.log"
         with self.log.open("wb") as log, on_core(core):
             self.process = subprocess.Popen(

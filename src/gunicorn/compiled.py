@@ -6,6 +6,7 @@ GUNICORN_PURE_PYTHON=1 in the environment keeps them from being built, and from 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 
@@ -21,6 +22,12 @@ def available() -> bool:
     """Whether the compiled modules are installed and may be used."""
     if os.environ.get("GUNICORN_PURE_PYTHON") == "1":
         return False
+    return _installed()
+
+
+@functools.cache
+def _installed() -> bool:
+    # Once for all workers: a search in each would write to memory that they share.
     return all(importlib.util.find_spec(name) is not None for name in MODULES)
 
 

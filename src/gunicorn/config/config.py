@@ -58,7 +58,7 @@ class Config:
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "settings" and name in self.settings:
             self.set(name, value)
-        elif name != "settings" and similar_setting(name):
+        elif name not in _OWN and similar_setting(name):
             raise self._unknown(name)
         else:
             super().__setattr__(name, value)
@@ -221,6 +221,7 @@ def _pairs(items: list[str]) -> dict[str, str]:
     return {name.strip(): value for name, _, value in (item.partition("=") for item in items)}
 
 
+_OWN = ("settings", "usage", "prog")
 _NAMES = frozenset(setting.name for section in SECTIONS for setting in section.settings)
 
 __all__ = ["Config", "UnknownSettingError", "similar_setting"]
