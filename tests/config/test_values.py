@@ -155,10 +155,10 @@ def test_refused(cfg: Config, name: str, value: Any, allowed: str) -> None:
 
 
 def test_compiled_parser_must_be_installed(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("gunicorn.compiled._installed", lambda: False)
     with pytest.raises(ConfigError, match="not part of this installation"):
         cfg.set("http_parser", "fast")
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    monkeypatch.setattr("gunicorn.compiled._installed", lambda: True)
     cfg.set("http_parser", "fast")
     assert cfg.http_parser == "fast"
 
