@@ -8,9 +8,15 @@ import sys
 import time
 from collections.abc import Iterator
 
+import pytest
+
 from tests.integration.conftest import Serve
 from tests.integration.wire import Wire, render, wire
 from tests.servers import HELLO, Server
+from tests.worker_classes import WORKER_CLASSES
+
+SINGLE = [name for name in WORKER_CLASSES if name != "sync-siblings"]
+"""Those with one worker, whose places can be counted."""
 
 APP = """\
 BODY = bytes(5 * 1024 * 1024)
@@ -28,10 +34,11 @@ def clients(server: Server, count: int) -> Iterator[list[Wire]]:
         yield [stack.enter_context(wire(server)) for _ in range(count)]
 
 
-def test_descriptors_that_run_out(serve: Serve) -> None:
+@pytest.mark.parametrize("worker_class", SINGLE)
+def test_descriptors_that_run_out(serve: Serve, worker_class: str) -> None:
     """Idle connections make way, nobody is refused, and the log says so once."""
     few = ("/bin/sh", "-c", 'ulimit -n 48; exec "$@"', "sh", sys.executable, "-m", "gunicorn")
-    server = serve(HELLO, "--keep-alive", "60", command=few)
+    server = serve(HELLO, *WORKER_CLASSES[worker_class], "--keep-alive", "60", command=few)
     with clients(server, 80) as crowd:
         for client in crowd:
             assert client.get().status == 200
@@ -40,8 +47,11 @@ def test_descriptors_that_run_out(serve: Serve) -> None:
     assert server.log().count("[ERROR]") == 1
 
 
-def test_worker_connections_close_the_oldest_idle_ones(serve: Serve) -> None:
-    server = serve(HELLO, "--keep-alive", "60", "--worker-connections", "3")
+@pytest.mark.parametrize("worker_class", SINGLE)
+def test_worker_connections_close_the_oldest_idle_ones(serve: Serve, worker_class: str) -> None:
+    server = serve(
+        HELLO, *WORKER_CLASSES[worker_class], "--keep-alive", "60", "--worker-connections", "3"
+    )
     with clients(server, 6) as crowd:
         for client in crowd:
             assert client.get().status == 200
@@ -50,8 +60,9 @@ def test_worker_connections_close_the_oldest_idle_ones(serve: Serve) -> None:
     assert "[ERROR]" not in server.log()
 
 
-def test_who_comes_beyond_the_limit_waits_for_a_place(serve: Serve) -> None:
-    server = serve(APP, "--worker-connections", "3")
+@pytest.mark.parametrize("worker_class", SINGLE)
+def test_who_comes_beyond_the_limit_waits_for_a_place(serve: Serve, worker_class: str) -> None:
+    server = serve(APP, *WORKER_CLASSES[worker_class], "--worker-connections", "3")
     with clients(server, 4) as (*busy, last):
         for client in busy:
             client.send(render("GET /big HTTP/1.1\nHost: a"))
@@ -66,9 +77,12 @@ def test_who_comes_beyond_the_limit_waits_for_a_place(serve: Serve) -> None:
         assert last.answer().status == 200
 
 
-def test_slow_ones_make_way_when_others_wait(serve: Serve) -> None:
+@pytest.mark.parametrize("worker_class", SINGLE)
+def test_slow_ones_make_way_when_others_wait(serve: Serve, worker_class: str) -> None:
     """Silent clients, heads and bodies that trickle, and who reads nothing: all go in the end."""
-    server = serve(APP, "--worker-connections", "4", "--header-timeout", "60")
+    server = serve(
+        APP, *WORKER_CLASSES[worker_class], "--worker-connections", "4", "--header-timeout", "60"
+    )
     with clients(server, 4) as (silent, head, body, reader):
         reader.send(render("GET /big HTTP/1.1\nHost: a"))
         reader.head()

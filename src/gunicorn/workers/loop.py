@@ -352,8 +352,8 @@ class EventLoop:
             self.queue_up(listener)
 
     def may_accept(self) -> bool:
-        """Whether accepting is still up to this round after what a request has brought."""
-        return self.accepting
+        """Whether this round may look for another client, for whom nobody has to make way."""
+        return self.accepting and len(self.connections) < self.max_connections
 
     def accept_one(self, listener: ListenerChannel) -> bool:
         """Accept a connection, and serve it at once if its request has come with it.
