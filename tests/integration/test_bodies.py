@@ -15,6 +15,7 @@ import pytest
 from tests.integration.conftest import Serve
 from tests.integration.wire import Wire, chunked, render, wire
 from tests.servers import Server
+from tests.worker_classes import WORKER_CLASSES
 
 SIZE = 20 * 1024 * 1024
 
@@ -80,13 +81,13 @@ def app(environ, start_response):
 """
 
 
-@pytest.fixture(scope="module", params=["sendfile", "no-sendfile"])
+@pytest.fixture(scope="module", params=[*WORKER_CLASSES, "no-sendfile"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("bodies")
     (folder / "big.bin").write_bytes(content())
-    options = ["--no-sendfile"] if request.param == "no-sendfile" else []
+    options = WORKER_CLASSES.get(request.param, ("--no-sendfile",))
     with Server("app:app", *options, cwd=folder, files={"app.py": APP}) as server:
         yield server
 
@@ -273,12 +274,18 @@ def test_a_file_that_nobody_reads_stops_nobody(server: Server) -> None:
 
 
 def test_files_are_closed(server: Server) -> None:
-    (worker,) = server.wait_workers(1)
     with wire(server) as client:
         for _ in range(5):
             client.get("/from-the-middle")
 
     server.until(
-        lambda: not [file for file in in_folder(worker, server.cwd) if file.endswith(".bin")],
+        lambda: (
+            not [
+                file
+                for worker in server.workers()
+                for file in in_folder(worker, server.cwd)
+                if file.endswith(".bin")
+            ]
+        ),
         "no file is left open",
     )

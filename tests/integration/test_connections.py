@@ -10,6 +10,7 @@ import pytest
 from tests.integration.conftest import Serve
 from tests.integration.wire import Answer, chunked, one, render, wire
 from tests.servers import Server
+from tests.worker_classes import WORKER_CLASSES
 
 APP = """\
 def app(environ, start_response):
@@ -35,10 +36,13 @@ def app(environ, start_response):
 """
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=WORKER_CLASSES)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("connections")
-    with Server("app:app", "--keep-alive", "60", cwd=folder, files={"app.py": APP}) as server:
+    options = (*WORKER_CLASSES[request.param], "--keep-alive", "60")
+    with Server("app:app", *options, cwd=folder, files={"app.py": APP}) as server:
         yield server
 
 
@@ -141,14 +145,17 @@ def until_closed(server: Server) -> tuple[Answer, float]:
         return answer, time.monotonic() - before
 
 
-def test_keepalive_of_one_second(serve: Serve) -> None:
-    answer, seconds = until_closed(serve(APP, "--keep-alive", "1"))
+@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+def test_keepalive_of_one_second(serve: Serve, worker_class: str) -> None:
+    options = WORKER_CLASSES[worker_class]
+    answer, seconds = until_closed(serve(APP, *options, "--keep-alive", "1"))
     assert not answer.closes
     assert seconds > 0.9
 
 
-def test_keepalive_of_zero(serve: Serve) -> None:
-    answer, _ = until_closed(serve(APP, "--keep-alive", "0"))
+@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+def test_keepalive_of_zero(serve: Serve, worker_class: str) -> None:
+    answer, _ = until_closed(serve(APP, *WORKER_CLASSES[worker_class], "--keep-alive", "0"))
     assert answer.closes
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.conftest import Serve
 from tests.integration.wire import Truncated, render, wire
 from tests.servers import Server
+from tests.worker_classes import WORKER_CLASSES
 
 APP = '''\
 import os
@@ -110,11 +111,15 @@ def app(environ, start_response):
 '''
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", params=WORKER_CLASSES)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("failures")
     # A body in the making is the application's business where nothing of it is put into files.
-    options = ("--log-level", "debug", "--request-spool-size", "0")
+    options = (
+        *WORKER_CLASSES[request.param], "--log-level", "debug", "--request-spool-size", "0"
+    )  # fmt: skip
     with Server("app:app", *options, cwd=folder, files={"app.py": APP}) as server:
         yield server
 

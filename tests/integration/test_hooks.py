@@ -8,8 +8,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.integration.conftest import Serve
 from tests.servers import Server, alive
+from tests.worker_classes import WORKER_CLASSES
 
 APP = """\
 import time
@@ -39,7 +42,7 @@ def describe(argument):
         assert argument.pid and argument.cfg.timeout == 2 and argument.log.info
         assert all(worker.pid == pid for pid, worker in argument.WORKERS.items())
         return [kind, argument.pid, argument.num_workers, len(argument.LISTENERS)]
-    if kind == "SyncWorker":
+    if kind.endswith("Worker"):
         assert argument.cfg.timeout == 2 and argument.log.info and argument.timeout == 1
         return [kind, argument.pid, argument.age, argument.booted, argument.aborted]
     if kind == "Request":
@@ -184,6 +187,25 @@ def test_every_hook(serve: Serve, tmp_path: Path) -> None:
     assert len(story.calls()) == story.read, "no call beyond these"
 
 
+@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+def test_hooks_around_a_request(serve: Serve, tmp_path: Path, worker_class: str) -> None:
+    """Before and after, in the worker that serves it, whatever its class."""
+    server = serve(APP, *WORKER_CLASSES[worker_class], "-c", "conf.py", files={"conf.py": CONFIG})
+    path = tmp_path / "hooks.log"
+    server.get("/a%20b?c=d", {"X-Field": "value"})
+    server.until(lambda: "post_request" in path.read_text(), "the last hook")
+    story = Story(server, path)
+    (before,) = [call for call in story.calls() if call[0] == "pre_request"]
+    (after,) = [call for call in story.calls() if call[0] == "post_request"]
+    assert before[1] == after[1] == before[2][1] == after[2][1]
+    assert before[1] in server.workers()
+    request = before[3]
+    assert request[:6] == ["Request", "GET", "/a%20b?c=d", "/a%20b", "c=d", [1, 1]]
+    assert ["X-FIELD", "value"] in request[6]
+    assert after[3:5] == [request, ["dict", "/a b"]]
+    assert after[5] == ["Response", "200 OK", 200, [["X", "y"]], True, 5, 5]
+
+
 def test_pre_exec(serve: Serve, tmp_path: Path) -> None:
     server = serve(APP, "-c", "conf.py", files={"conf.py": CONFIG})
     story = Story(server, tmp_path / "hooks.log")
@@ -200,13 +222,15 @@ def test_pre_exec(serve: Serve, tmp_path: Path) -> None:
     server.until(lambda: not alive(child), "the end of the new arbiter")
 
 
-def test_hooks_that_fail_are_logged_and_the_server_goes_on(serve: Serve) -> None:
+@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+def test_hooks_that_fail_are_logged_and_the_server_goes_on(serve: Serve, worker_class: str) -> None:
     config = """\
 def post_request(worker, req, environ, resp): raise RuntimeError("post_request failed")
 def child_exit(server, worker): raise RuntimeError("child_exit failed")
 def worker_exit(server, worker): raise RuntimeError("worker_exit failed")
 """
-    server = serve(APP, "-c", "conf.py", files={"conf.py": config})
+    options = (*WORKER_CLASSES[worker_class], "-c", "conf.py")
+    server = serve(APP, *options, files={"conf.py": config})
     assert server.get("/").status == 200
     assert server.get("/").status == 200
     assert server.stop() == 0
@@ -214,9 +238,11 @@ def worker_exit(server, worker): raise RuntimeError("worker_exit failed")
         assert f"RuntimeError: {hook} failed" in server.log()
 
 
-def test_a_pre_request_hook_that_fails_is_a_500(serve: Serve) -> None:
+@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+def test_a_pre_request_hook_that_fails_is_a_500(serve: Serve, worker_class: str) -> None:
     config = "def pre_request(worker, req): raise RuntimeError('not today')\n"
-    server = serve(APP, "-c", "conf.py", files={"conf.py": config})
+    options = (*WORKER_CLASSES[worker_class], "-c", "conf.py")
+    server = serve(APP, *options, files={"conf.py": config})
     reply = server.get("/")
     assert reply.status == 500
     assert "not today" not in reply.text

@@ -18,6 +18,7 @@ from tests.certificates import write_pair
 from tests.integration.conftest import Serve
 from tests.integration.wire import Truncated, Wire, chunked, render, wire
 from tests.servers import Server, read_all
+from tests.worker_classes import WORKER_CLASSES
 
 SIZE = 20 * 1024 * 1024
 
@@ -78,9 +79,10 @@ def tls_server(folder: Path, *options: str) -> Server:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["", "--do-handshake-on-connect"])
+@pytest.fixture(scope="module", params=[*WORKER_CLASSES, "handshake at once"])
 def server(request: pytest.FixtureRequest, folder: Path) -> Iterator[Server]:
-    with tls_server(folder, *request.param.split(), "--log-level", "debug") as server:
+    options = WORKER_CLASSES.get(request.param, ("--do-handshake-on-connect",))
+    with tls_server(folder, *options, "--log-level", "debug") as server:
         yield server
 
 

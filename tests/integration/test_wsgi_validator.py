@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.wire import chunked, wire
 from tests.servers import Server
+from tests.worker_classes import WORKER_CLASSES
 
 APP = """\
 import io
@@ -74,10 +75,16 @@ app = validator(inner)
 """
 
 
+@pytest.fixture(scope="module", params=WORKER_CLASSES)
+def worker_class(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(worker_class: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("validator")
-    with Server("app:app", cwd=folder, files={"app.py": APP}) as server:
+    options = WORKER_CLASSES[worker_class]
+    with Server("app:app", *options, cwd=folder, files={"app.py": APP}) as server:
         yield server
         assert "ERROR" not in server.log()
         assert "Warning" not in server.log()
@@ -131,7 +138,7 @@ def test_the_rest_of_the_interface(server: Server, version: str) -> None:
     server.wait_for("^a line for the log\none\ntwo$")
 
 
-def test_the_environ(server: Server) -> None:
+def test_the_environ(server: Server, worker_class: str) -> None:
     with wire(server) as client:
         environ = client.get("/environ?a=b", "X-Field: v1", "X-Field: v2", "Cookie: a=1").body
         peer = client.sock.getsockname()
@@ -150,8 +157,8 @@ def test_the_environ(server: Server) -> None:
         "HTTP_COOKIE": "a=1",
         "wsgi.url_scheme": "http",
         "wsgi.version": (1, 0),
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": False,
+        "wsgi.multithread": worker_class in ("gthread", "gevent", "eventlet"),
+        "wsgi.multiprocess": worker_class == "sync-siblings",
         "wsgi.run_once": False,
         "wsgi.input_terminated": True,
     }.items():
