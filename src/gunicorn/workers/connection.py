@@ -1,5 +1,8 @@
 """A client connection as the event loop drives it: bytes between a socket and the protocol.
 
+What it is made of and how it ends is in `client`, what the application's call does with it in
+`call`. Here is the order of things.
+
 A connection never waits for its client. It is READING until a request is complete, then the
 application answers, and if the kernel does not take the whole response it is SENDING, its outbox
 being emptied by the loop. When it is refused it is LINGERING: the answer is out, and what the
@@ -12,44 +15,33 @@ store and costs no timer.
 
 from __future__ import annotations
 
-import errno
-import os
-import select
 import socket
-import struct
-from collections.abc import Callable
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.http.connection import BODY, BUSY, CONTINUE, HTTPConnection
-from gunicorn.http.errors import BodyTimeout, HTTPError, IncompleteBody, RequestTimeout
+from gunicorn.http.connection import BODY, CONTINUE, HTTPConnection
+from gunicorn.http.errors import HTTPError, RequestTimeout
 from gunicorn.http.request import Request
-from gunicorn.http.response import CLOSE, error_page
-from gunicorn.workers.outbox import FileRange, Outbox
+from gunicorn.http.response import CLOSE
+from gunicorn.workers.call import CallSide
+from gunicorn.workers.client import (
+    CLOSED,
+    IN_SUBCLASSES,
+    LINGERING,
+    READING,
+    RECEIVE_SIZE,
+    SENDING,
+    SPOOL_AFTER,
+)
+from gunicorn.workers.outbox import Outbox
 from gunicorn.workers.poller import READ, WRITE
 from gunicorn.workers.room import SMALL
-from gunicorn.workers.spool import SpooledBody
 from gunicorn.wsgi.environ import connection_variables
-from gunicorn.wsgi.response import ClientDisconnected, Response
+from gunicorn.wsgi.response import Response
 
 if TYPE_CHECKING:
     from gunicorn.workers.loop import EventLoop
-    from gunicorn.wsgi.response import FileDone
-
-LINGER_TIME = 5.0
-"""Seconds for which a refused client may go on sending."""
-
-SPOOL_AFTER = 1.0
-"""Seconds after which a large response is in files, if its client has not taken it until then."""
-
-RESET = struct.pack("ii", 1, 0)
-
-
-READING, SENDING, LINGERING, CLOSED = range(4)
-
-RECEIVE_SIZE = 64 * 1024
-"""Bytes asked of the kernel at once where a head is expected."""
 
 BODY_RECEIVE_SIZE = 128 * 1024
 """Bytes asked for in the middle of a request; buffers beyond this size cost more than calls."""
@@ -58,42 +50,13 @@ BODY_SHARE = 1024 * 1024
 """Bytes of a body that are received, if they are there, before others have their turn."""
 
 
-IN_SUBCLASSES: tuple[str, ...] = tuple("")
-"""Slots of a class whose attributes are declared here and kept by its subclasses."""
-
-
-class ConnectionLife:
+class ConnectionLife(CallSide):
     """What a connection does, wherever it keeps its attributes.
 
     It is a `Sink` and `Source` for the application's response and input.
     """
 
     __slots__ = IN_SUBCLASSES
-
-    loop: EventLoop
-    sock: socket.socket
-    fd: int
-    http: HTTPConnection
-    peer: Any
-    request: Any
-    response: Response | None
-    outbox: Outbox
-    recv: Callable[[int], bytes]
-    send_bytes: Callable[[bytes | memoryview], int]
-    deadline: float
-    state: int
-    interest: int
-    """The readiness that the loop reports; 0 before it does."""
-    calm: bool
-    """Whether the next byte will be the first of a request head, and nothing is queued."""
-    fresh: bool
-    """Whether not a byte of the next request has been received."""
-    used: bool
-    """Whether a request has been answered on this connection."""
-
-    can_send_files = True
-    plain = True
-    """Whether the kernel may be given a response in other ways than by `send`."""
 
     def open(self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any) -> None:
         """Take on an accepted socket; `peer` and `server` are the addresses of its ends."""
@@ -207,37 +170,6 @@ class ConnectionLife:
         # There is no time to linger.
         self.close()
 
-    @property
-    def waits_since(self) -> float | None:
-        """When the client last did what was expected of it; None while nothing is.
-
-        The first byte of a head counts, and each sign that a response is being read, but not the
-        bytes of a request that trickles.
-        """
-        timeouts = self.loop.timeouts
-        if self.state == SENDING:
-            return self.deadline - (timeouts.send if self.outbox.settled else SPOOL_AFTER)
-        if self.state == LINGERING:
-            return self.deadline - LINGER_TIME
-        if self.http.request is None:
-            return self.deadline - timeouts.header
-        return None if self.http.state == BUSY else self.http.body.patience.began
-
-    @property
-    def stands_still_since(self) -> float | None:
-        """When a client last read or sent of what is in files for it; None where nothing is."""
-        if self.state == SENDING:
-            return self.waits_since if self.loop.response_spool.backlog(self.outbox) else None
-        if self.state == READING and self.http.state == BODY:
-            body = self.http.body
-            return body.patience.last if isinstance(body, SpooledBody) and body.spooled else None
-        return None
-
-    def fail(self, error: OSError) -> None:
-        """The connection is broken."""
-        self.loop.log.debug("Client %s: %s", self.peer, error)
-        self.close()
-
     def take(self, data: bytes) -> None:
         """Bytes have arrived; none means that no more will."""
         if not data:
@@ -308,6 +240,12 @@ class ConnectionLife:
             return None
         return self.after(response)
 
+    def send_late(self, data: bytes, sent: int, error: int) -> None:
+        """The same for a response that was held back, in whose place a kept connection stands."""
+        self.send_rest(data, sent, error)
+        if self.outbox:
+            self.settle(self.loop.handler.response_class(None, self, self.loop.renderer, True))
+
     def after(self, response: Response) -> Request | None:
         """The response has left: keep the connection or not."""
         # The deadline is of the time before the application ran, and a tick would act on it.
@@ -346,206 +284,6 @@ class ConnectionLife:
         elif http.partial is not None and len(http.partial.data) > SMALL:
             self.loop.large_heads.note(self, len(http.partial.data))
 
-    def patience_ends(self, now: float) -> float:
-        """When the body has to have gone on."""
-        timeouts = self.loop.timeouts
-        body = self.http.body
-        return body.patience.until(now, body.received, timeouts.body, timeouts.min_body_rate)
-
-    def refuse(self, error: HTTPError) -> None:
-        """Answer a request that breaks a rule, and hear no more of this client."""
-        self.loop.log.warning(
-            "Invalid request from ip=%s: %s", self.http.variables["REMOTE_ADDR"], error
-        )
-        body = error_page(error.status, error.reason, str(error))
-        head = self.loop.renderer.fields(
-            f"{error.status} {error.reason}", [("Content-Type", "text/html; charset=utf-8")]
-        )
-        data, _, _, _ = self.loop.renderer.head(head, "GET", (1, 1), False, len(body))
-        self.http.forget()
-        if self.try_to_send(data + body):
-            self.linger()
-
-    def try_to_send(self, data: bytes) -> bool:
-        """Send something small of the server's own; False when the client is gone."""
-        if self.state == CLOSED:
-            return False
-        try:
-            self.send_bytes(data)
-        except BlockingIOError:
-            # The client reads nothing: what it does not read it does not miss.
-            return True
-        except OSError:
-            self.close()
-            return False
-        return True
-
-    # Sink
-
-    def send_rest(self, data: bytes, sent: int, error: int) -> None:
-        """The kernel took `sent` bytes of `data`, or -1 when there was an `error`."""
-        if sent < 0 and error not in (errno.EAGAIN, errno.EINTR):
-            self.loop.log.debug("Client %s: %s", self.peer, os.strerror(error))
-            self.close()
-            return
-        self.queue(memoryview(data)[max(sent, 0) :])
-
-    def send_late(self, data: bytes, sent: int, error: int) -> None:
-        """The same for a response that was held back, in whose place a kept connection stands."""
-        self.send_rest(data, sent, error)
-        if self.outbox:
-            self.settle(self.loop.handler.response_class(None, self, self.loop.renderer, True))
-
-    def send(self, data: bytes) -> None:
-        if self.outbox:
-            self.queue(data)
-            return
-        try:
-            sent = self.send_bytes(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            raise ClientDisconnected(str(error)) from None
-        if sent != len(data):
-            self.queue(memoryview(data)[sent:])
-
-    def send_parts(self, head: bytes, body: bytes) -> None:
-        if self.outbox or not self.plain:
-            self.send(head)
-            self.send(body)
-            return
-        try:
-            sent = self.sock.sendmsg((head, body))
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            raise ClientDisconnected(str(error)) from None
-        if sent < len(head):
-            self.queue(memoryview(head)[sent:])
-            sent = len(head)
-        if sent < len(head) + len(body):
-            self.queue(memoryview(body)[sent - len(head) :])
-
-    def send_file(
-        self, head: bytes, descriptor: int, offset: int, count: int, done: FileDone
-    ) -> None:
-        self.send(head)
-        # The application may close its file as soon as it is collected.
-        descriptor = os.dup(descriptor)
-
-        def finished(sent: int, *, lost: bool) -> None:
-            os.close(descriptor)
-            done(sent, lost=lost)
-
-        self.outbox.add_file(FileRange(descriptor, offset, count, finished))
-        try:
-            self.outbox.flush(self.fd, self.send_bytes)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self.loop.log.debug("Client %s: %s", self.peer, error)
-            self.abort()
-
-    def queue(self, data: bytes | memoryview) -> None:
-        """Keep `data` for later, in memory or in a file."""
-        self.calm = False
-        if self.is_behind:
-            self.catch_up()
-            if self.spool(data):
-                return
-        elif self.outbox.is_pressed and self.loop.response_spool.keep(self.outbox, data):
-            return
-        self.outbox.add(data)
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether the client left so much unread that no more is kept in memory."""
-        outbox = self.outbox
-        return outbox.size > self.loop.response_buffer_size or outbox.ends_in_file
-
-    def catch_up(self) -> bool:
-        """Send what the client takes now; False when that is nothing."""
-        try:
-            return self.outbox.flush(self.fd, self.send_bytes) > 0
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            raise ClientDisconnected(str(error)) from None
-
-    def spool(self, data: bytes | memoryview) -> bool:
-        """Keep `data` in a file, or wait for the client where there is no room for it there.
-
-        False when there is room in memory again.
-        """
-        loop = self.loop
-        deadline = monotonic() + loop.timeouts.send
-        while self.is_behind:
-            if loop.response_spool.keep(self.outbox, data):
-                return True
-            if self.outbox.size <= loop.response_buffer_size:
-                return False
-            # Others may leave some room meanwhile.
-            if not self.wait_once(select.POLLOUT, deadline):
-                if monotonic() >= deadline:
-                    raise ClientDisconnected("it does not read")
-            elif self.catch_up():
-                deadline = monotonic() + loop.timeouts.send
-        return False
-
-    def send_early_hints(self, fields: list[tuple[str, str]]) -> None:
-        """`wsgi.early_hints`: send 103 Early Hints with `fields` (RFC 8297)."""
-        request = self.request
-        if request is None or request.version < (1, 1):
-            return
-        # Whether the connection is kept, the final response will say.
-        hints = [field for field in fields if str(field[0]).lower() != "connection"]
-        rendered = self.loop.renderer.fields("103 Early Hints", hints)
-        if rendered.dropped:
-            self.loop.handler.warn_of_dropped(rendered.dropped)
-        head, _, _, _ = self.loop.renderer.head(rendered, request.method, (1, 1), True, None)
-        self.send(head)
-
-    # Source
-
-    def receive_more(self) -> None:
-        """Wait for more of a body that an application reads while it arrives."""
-        if self.http.awaiting_continue:
-            self.http.awaiting_continue = False
-            self.send(CONTINUE)
-        started = monotonic()
-        patience = self.http.body.patience
-        if patience.last:
-            # Since then the client waited for the application, not the other way round.
-            patience.pause(started - patience.last)
-        deadline = self.patience_ends(started)
-        while True:
-            try:
-                data = self.recv(RECEIVE_SIZE)
-                break
-            except BlockingIOError:
-                self.wait(select.POLLIN, deadline, BodyTimeout("the client fell silent"))
-            except OSError as error:
-                raise IncompleteBody(str(error)) from None
-        if not data:
-            raise IncompleteBody("the client closed the connection")
-        self.loop.notify()
-        self.http.receive_body(data)
-        self.patience_ends(monotonic())
-
-    def wait(self, events: int, deadline: float, late: Exception) -> None:
-        """Wait for this one client, telling the arbiter each second that this is no hang."""
-        while monotonic() < deadline:
-            if self.wait_once(events, deadline):
-                return
-        raise late
-
-    def wait_once(self, events: int, deadline: float) -> bool:
-        """Wait for this one client for a second at most; whether it is ready."""
-        if self.loop.wait_for(self, events, min(max(deadline - monotonic(), 0.0), 1.0)):
-            return True
-        self.loop.notify()
-        return False
-
     # The rest of a response, and the end
 
     def flush(self) -> None:
@@ -579,44 +317,13 @@ class ConnectionLife:
         self.loop.response_spool.move(self.outbox)
         self.deadline = monotonic() + self.loop.timeouts.send
 
+    # The socket
+
     def want(self, interest: int) -> None:
         """Tell the loop which readiness to report."""
         if self.interest != interest and self.state != CLOSED:
             self.loop.watch(self, interest)
             self.interest = interest
-
-    def linger(self) -> None:
-        """Close in two steps, so that the answer outlives what the client is still sending."""
-        if self.state == CLOSED:
-            return
-        try:
-            self.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.close()
-            return
-        self.state = LINGERING
-        self.deadline = monotonic() + LINGER_TIME
-        self.want(READ)
-
-    def discard(self) -> None:
-        try:
-            data = self.recv(RECEIVE_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self.close()
-
-    def abort(self) -> None:
-        """Cut the connection with a reset, so that no one takes its response for whole."""
-        if self.state == CLOSED:
-            return
-        try:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        except OSError as error:
-            self.loop.log.debug("Client %s: %s", self.peer, error)
-        self.close()
 
     def close(self) -> None:
         """Give up the socket and everything that waits for it."""

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.http.errors import HTTPError
 from gunicorn.http.response import NO_BODY
 from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
-from gunicorn.workers.connection import READING, RECEIVE_SIZE, Connection
+from gunicorn.workers.client import READING, RECEIVE_SIZE
+from gunicorn.workers.connection import Connection
 from gunicorn.workers.poller import READ
 from gunicorn.wsgi.environ import name_server_by_host
 from gunicorn.wsgi.response import JOIN_BELOW, Response

@@ -32,7 +32,8 @@ from typing import Any, Protocol
 from gunicorn import reloader
 from gunicorn.scoreboard import CONNECTIONS, REQUESTS, Slot
 from gunicorn.workers.base import Worker
-from gunicorn.workers.connection import CLOSED, LINGER_TIME, RECEIVE_SIZE, ConnectionLife
+from gunicorn.workers.client import CLOSED, LINGER_TIME, RECEIVE_SIZE
+from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.handler import RequestHandler
 from gunicorn.workers.loop import (
     FIRST_REQUEST_GRACE,
@@ -391,8 +392,8 @@ class GreenLoop(EventLoop):
     def watch(self, connection: ConnectionLife, interest: int) -> None:
         """The connection's own thread will wait for what `connection.interest` says."""
 
-    def wait_for(self, connection: ConnectionLife, interest: int, seconds: float) -> bool:
-        return self.clients[connection.fd].spot.wait_for(interest, seconds)
+    def wait_for(self, fd: int, interest: int, seconds: float) -> bool:
+        return self.clients[fd].spot.wait_for(interest, seconds)
 
     def keeps_waiting(self, _connection: ConnectionLife) -> bool:
         """Each goes on by itself."""

@@ -26,7 +26,8 @@ from math import inf
 from time import monotonic
 
 from gunicorn.workers.base import Worker
-from gunicorn.workers.connection import READING, SENDING, ConnectionLife
+from gunicorn.workers.client import READING, SENDING
+from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.loop import (
     ListenerChannel,
     WakeupChannel,

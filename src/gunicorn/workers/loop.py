@@ -24,7 +24,8 @@ from gunicorn import SERVER_SOFTWARE
 from gunicorn.http.policy import Policy
 from gunicorn.scoreboard import ACCEPTING, CONNECTIONS
 from gunicorn.workers.base import Worker
-from gunicorn.workers.connection import READING, SENDING, ConnectionLife
+from gunicorn.workers.client import READING, SENDING
+from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.farewell import Farewell
 from gunicorn.workers.handler import RequestHandler, errors_streams
 from gunicorn.workers.implementation import choose
@@ -438,13 +439,13 @@ class EventLoop:
         """Return what the application finds in `environ["gunicorn.socket"]`."""
         return sock
 
-    def wait_for(self, connection: ConnectionLife, interest: int, seconds: float) -> bool:
-        """Wait for this one client, in the middle of a request; False when the time is up."""
+    def wait_for(self, fd: int, interest: int, seconds: float) -> bool:
+        """Wait for one client, in the middle of its request; False when the time is up."""
         if not self.multithread:
             # Nobody ticks meanwhile, and it may be others who keep the room that it waits for.
             self.relieve()
         poll = select.poll()
-        poll.register(connection.fd, interest)
+        poll.register(fd, interest)
         return bool(poll.poll(seconds * 1000))
 
     def keeps_waiting(self, connection: ConnectionLife) -> bool:

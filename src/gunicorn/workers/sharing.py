@@ -13,7 +13,8 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from gunicorn.http.connection import HEAD
-from gunicorn.workers.connection import READING, ConnectionLife
+from gunicorn.workers.client import READING
+from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.loop import OUT_OF_RESOURCES, EventLoop, ListenerChannel
 
 if TYPE_CHECKING:

@@ -13,6 +13,10 @@ from heapq import nsmallest
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from gunicorn.http.connection import BODY, BUSY
+from gunicorn.workers.client import LINGER_TIME, LINGERING, READING, SENDING, SPOOL_AFTER
+from gunicorn.workers.spool import SpooledBody
+
 if TYPE_CHECKING:
     from gunicorn.workers.connection import ConnectionLife
     from gunicorn.workers.loop import EventLoop
@@ -30,6 +34,34 @@ QUIET_TIME = 60.0
 """Seconds without trouble after which the next counts as new trouble."""
 
 
+def waits_since(connection: ConnectionLife) -> float | None:
+    """When a client last did what was expected of it; None while nothing is.
+
+    The first byte of a head counts, and each sign that a response is being read, but not the
+    bytes of a request that trickles.
+    """
+    timeouts = connection.loop.timeouts
+    if connection.state == SENDING:
+        return connection.deadline - (timeouts.send if connection.outbox.settled else SPOOL_AFTER)
+    if connection.state == LINGERING:
+        return connection.deadline - LINGER_TIME
+    http = connection.http
+    if http.request is None:
+        return connection.deadline - timeouts.header
+    return None if http.state == BUSY else http.body.patience.began
+
+
+def stands_still_since(connection: ConnectionLife) -> float | None:
+    """When a client last read or sent of what is in files for it; None where nothing is."""
+    if connection.state == SENDING:
+        in_files = connection.loop.response_spool.backlog(connection.outbox)
+        return waits_since(connection) if in_files else None
+    if connection.state == READING and connection.http.state == BODY:
+        body = connection.http.body
+        return body.patience.last if isinstance(body, SpooledBody) and body.spooled else None
+    return None
+
+
 def expendable(loop: EventLoop) -> list[ConnectionLife]:
     """The connections of `loop` to close next; none when all are in use."""
     count = len(loop.connections) // BATCH + 1
@@ -40,7 +72,7 @@ def expendable(loop: EventLoop) -> list[ConnectionLife]:
     slow = [
         (since, fd)
         for fd, each in loop.connections.items()
-        if (since := each.waits_since) is not None and since <= latest
+        if (since := waits_since(each)) is not None and since <= latest
     ]
     return [loop.connections[fd] for _, fd in nsmallest(count, slow)]
 
@@ -90,7 +122,7 @@ def occupants(loop: EventLoop) -> list[ConnectionLife]:
     found = [
         (since, fd)
         for fd, each in loop.connections.items()
-        if (since := each.stands_still_since) is not None and since <= latest
+        if (since := stands_still_since(each)) is not None and since <= latest
     ]
     longest = nsmallest(len(loop.connections) // BATCH + 1, found)
     return [each for _, fd in longest if not loop.keeps_waiting(each := loop.connections[fd])]

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.workers.connection import READING, Connection
+from gunicorn.workers.client import READING
+from gunicorn.workers.connection import Connection
 from gunicorn.workers.poller import READ, WRITE
 
 if TYPE_CHECKING:

@@ -1,0 +1,195 @@
+"""What the application's call does with a connection: it sends a response and reads a body.
+
+Neither makes the application wait where that can be helped. What the kernel does not take of a
+response is queued: in memory first, then in a file, and only where there is no room is the client
+waited for. So is a body that is read while it arrives.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from gunicorn.http.connection import CONTINUE
+from gunicorn.http.errors import BodyTimeout, IncompleteBody
+from gunicorn.workers.client import IN_SUBCLASSES, RECEIVE_SIZE, ClientSocket
+from gunicorn.workers.outbox import FileRange
+from gunicorn.wsgi.response import ClientDisconnected
+
+if TYPE_CHECKING:
+    from gunicorn.wsgi.response import FileDone
+
+
+class CallSide(ClientSocket):
+    """A `Sink` for the application's response and the `Source` of its input."""
+
+    __slots__ = IN_SUBCLASSES
+
+    # Sink
+
+    def send_rest(self, data: bytes, sent: int, error: int) -> None:
+        """The kernel took `sent` bytes of `data`, or -1 when there was an `error`."""
+        if sent < 0 and error not in (errno.EAGAIN, errno.EINTR):
+            self.loop.log.debug("Client %s: %s", self.peer, os.strerror(error))
+            self.close()
+            return
+        self.queue(memoryview(data)[max(sent, 0) :])
+
+    def send(self, data: bytes) -> None:
+        if self.outbox:
+            self.queue(data)
+            return
+        try:
+            sent = self.send_bytes(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise ClientDisconnected(str(error)) from None
+        if sent != len(data):
+            self.queue(memoryview(data)[sent:])
+
+    def send_parts(self, head: bytes, body: bytes) -> None:
+        if self.outbox or not self.plain:
+            self.send(head)
+            self.send(body)
+            return
+        try:
+            sent = self.sock.sendmsg((head, body))
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise ClientDisconnected(str(error)) from None
+        if sent < len(head):
+            self.queue(memoryview(head)[sent:])
+            sent = len(head)
+        if sent < len(head) + len(body):
+            self.queue(memoryview(body)[sent - len(head) :])
+
+    def send_file(
+        self, head: bytes, descriptor: int, offset: int, count: int, done: FileDone
+    ) -> None:
+        self.send(head)
+        # The application may close its file as soon as it is collected.
+        descriptor = os.dup(descriptor)
+
+        def finished(sent: int, *, lost: bool) -> None:
+            os.close(descriptor)
+            done(sent, lost=lost)
+
+        self.outbox.add_file(FileRange(descriptor, offset, count, finished))
+        try:
+            self.outbox.flush(self.fd, self.send_bytes)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.loop.log.debug("Client %s: %s", self.peer, error)
+            self.abort()
+
+    def queue(self, data: bytes | memoryview) -> None:
+        """Keep `data` for later, in memory or in a file."""
+        self.calm = False
+        if self.is_behind:
+            self.catch_up()
+            if self.spool(data):
+                return
+        elif self.outbox.is_pressed and self.loop.response_spool.keep(self.outbox, data):
+            return
+        self.outbox.add(data)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the client left so much unread that no more is kept in memory."""
+        outbox = self.outbox
+        return outbox.size > self.loop.response_buffer_size or outbox.ends_in_file
+
+    def catch_up(self) -> bool:
+        """Send what the client takes now; False when that is nothing."""
+        try:
+            return self.outbox.flush(self.fd, self.send_bytes) > 0
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise ClientDisconnected(str(error)) from None
+
+    def spool(self, data: bytes | memoryview) -> bool:
+        """Keep `data` in a file, or wait for the client where there is no room for it there.
+
+        False when there is room in memory again.
+        """
+        loop = self.loop
+        deadline = monotonic() + loop.timeouts.send
+        while self.is_behind:
+            if loop.response_spool.keep(self.outbox, data):
+                return True
+            if self.outbox.size <= loop.response_buffer_size:
+                return False
+            # Others may leave some room meanwhile.
+            if not self.wait_once(select.POLLOUT, deadline):
+                if monotonic() >= deadline:
+                    raise ClientDisconnected("it does not read")
+            elif self.catch_up():
+                deadline = monotonic() + loop.timeouts.send
+        return False
+
+    def send_early_hints(self, fields: list[tuple[str, str]]) -> None:
+        """`wsgi.early_hints`: send 103 Early Hints with `fields` (RFC 8297)."""
+        request = self.request
+        if request is None or request.version < (1, 1):
+            return
+        # Whether the connection is kept, the final response will say.
+        hints = [field for field in fields if str(field[0]).lower() != "connection"]
+        rendered = self.loop.renderer.fields("103 Early Hints", hints)
+        if rendered.dropped:
+            self.loop.handler.warn_of_dropped(rendered.dropped)
+        head, _, _, _ = self.loop.renderer.head(rendered, request.method, (1, 1), True, None)
+        self.send(head)
+
+    # Source
+
+    def receive_more(self) -> None:
+        """Wait for more of a body that an application reads while it arrives."""
+        if self.http.awaiting_continue:
+            self.http.awaiting_continue = False
+            self.send(CONTINUE)
+        started = monotonic()
+        patience = self.http.body.patience
+        if patience.last:
+            # Since then the client waited for the application, not the other way round.
+            patience.pause(started - patience.last)
+        deadline = self.patience_ends(started)
+        while True:
+            try:
+                data = self.recv(RECEIVE_SIZE)
+                break
+            except BlockingIOError:
+                self.wait(select.POLLIN, deadline, BodyTimeout("the client fell silent"))
+            except OSError as error:
+                raise IncompleteBody(str(error)) from None
+        if not data:
+            raise IncompleteBody("the client closed the connection")
+        self.loop.notify()
+        self.http.receive_body(data)
+        self.patience_ends(monotonic())
+
+    def wait(self, events: int, deadline: float, late: Exception) -> None:
+        """Wait for this one client, telling the arbiter each second that this is no hang."""
+        while monotonic() < deadline:
+            if self.wait_once(events, deadline):
+                return
+        raise late
+
+    def wait_once(self, events: int, deadline: float) -> bool:
+        """Wait for this one client for a second at most; whether it is ready."""
+        if self.loop.wait_for(self.fd, events, min(max(deadline - monotonic(), 0.0), 1.0)):
+            return True
+        self.loop.notify()
+        return False
+
+    def patience_ends(self, now: float) -> float:
+        """When the body has to have gone on."""
+        timeouts = self.loop.timeouts
+        body = self.http.body
+        return body.patience.until(now, body.received, timeouts.body, timeouts.min_body_rate)
