@@ -66,6 +66,13 @@ def serve(environ, start_response):
                 yield b"%d," % number
         start_response("200 OK", [("Content-Type", "text/plain")])
         return blocks()
+    if what == "drips":
+        def drips():
+            while True:
+                time.sleep(0.1)
+                yield b"drop"
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return drips()
     if what == "held":
         # Ends when another request has been served in between.
         def blocks():
@@ -244,11 +251,41 @@ def test_a_hanging_thread_is_named_and_its_worker_replaced(tmp_path: Path) -> No
             began = time.monotonic()
             while time.monotonic() < began + 1.2:
                 assert server.get("/sleep/0.01").text == "slept"
-            server.wait_for(r"Thread gunicorn-\d has been in the application for more than 1 sec")
+            server.wait_for(
+                r"Thread gunicorn-\d has been in the application for \S+ s \(timeout is 1 s\) "
+                r"with GET /wait/a from 127"
+            )
             server.wait_for(r"app.py\", line \d+, in serve\n\s+gates\[argument\].wait")
             until(lambda: server.get("/pid").text != first, "another worker")
             server.wait_for(rf"Worker exiting \(pid: {first}\)")
         assert "WORKER TIMEOUT" not in server.log()
+
+
+def test_a_request_over_its_limit_costs_no_other(tmp_path: Path) -> None:
+    """Though it makes progress it is cut off in the end; what the other threads do is finished."""
+    options = ("--threads", "4", "--request-timeout", "2", "--graceful-timeout", "10")
+    with Server("app:app", *options, cwd=tmp_path, files={"app.py": APP}) as server:
+        first = server.get("/pid").text
+        with server.connect() as client:
+            client.sendall(b"GET /drips HTTP/1.1\r\nHost: a\r\n\r\n")
+            time.sleep(1.5)
+            others: list[str] = []
+            asleep = [in_thread(server, "/sleep/1.8", others) for _ in range(2)]
+            server.wait_for(
+                r"Thread gunicorn-\d has been in the application for 2\.\d s \(request_timeout is 2"
+                r" s\) with GET /drips from 127"
+            )
+            server.wait_for(r"app.py\", line \d+, in drips")
+            until(lambda: server.get("/pid").text != first, "another worker")
+            for thread in asleep:
+                thread.join(10)
+            assert others == ["slept"] * 2
+            received = read_all(client)
+        assert received.count(b"drop") > 15
+        assert not received.endswith(b"0\r\n\r\n"), "cut off, and seen to be"
+        server.wait_for(rf"Worker exiting \(pid: {first}\)")
+        assert "WORKER TIMEOUT" not in server.log()
+        assert server.log().count("request_timeout is") == 1
 
 
 def test_a_graceful_stop_finishes_what_was_begun(tmp_path: Path) -> None:

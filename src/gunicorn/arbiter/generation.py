@@ -68,7 +68,7 @@ class Generation:
             cfg.timeout,
             cfg.graceful_timeout,
             cfg.boot_timeout,
-            cfg.request_timeout,
+            0.0 if getattr(cfg.worker_class, "limits_requests", False) else cfg.request_timeout,
             cfg.worker_max_memory,
             cfg.refork_after,
             cfg.reload_surge,

@@ -67,6 +67,9 @@ class Worker:
     can_become_template: ClassVar[bool] = False
     """Whether `fork_template` may be asked for (refork_after): one thread serves everything."""
 
+    limits_requests: ClassVar[bool] = False
+    """Whether the worker sees to `request_timeout` itself; else the arbiter aborts it."""
+
     SIGNALS: ClassVar[list[signal.Signals]] = [
         signal.SIGABRT,
         signal.SIGHUP,

@@ -77,6 +77,7 @@ class ThreadedHandler(RequestHandler):
 
         def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
             seat = go_outside()
+            seat.began = seat.started
             try:
                 result = app(environ, start_response)
                 kind = type(result)
@@ -100,7 +101,9 @@ class ThreadedHandler(RequestHandler):
         return call
 
     def handle(self, request: Request, sink: Sink, source: Source) -> Response:
-        self.loop.seat.connection = sink
+        seat = self.loop.seat
+        seat.connection = sink
+        seat.began = monotonic()
         return super().handle(request, sink, source)
 
     def finish(

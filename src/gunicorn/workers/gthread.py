@@ -19,6 +19,8 @@ class ThreadWorker(Worker):
     The main thread is left to signals and to the loop, so a hanging application stops neither.
     """
 
+    limits_requests = True
+
     siblings: ClassVar[Siblings | None] = None
     """The queue that workers pass connections on by; made before they are forked."""
 

@@ -10,6 +10,7 @@ class Seat:
     """A thread of the loop: what it does, and where it sleeps."""
 
     __slots__ = (
+        "began",
         "bell",
         "connection",
         "moved",
@@ -32,7 +33,10 @@ class Seat:
         """What goes on in this thread."""
         self.outside = False
         """Whether the thread runs code of the user, the loop's lock released."""
+        self.began = 0.0
+        """When its request began."""
         self.started = 0.0
+        """When its call of the user's code began, of which a request has several."""
         self.moved = 0.0
         """When its call was last seen to get on."""
         self.serial = 0

@@ -1,7 +1,8 @@
 """The loop of the gthread worker: sockets that are taken over, threads that hang, and the end.
 
-A call of the application that passes `timeout` is named in the log with its stack. The worker
-then retires: it accepts no more, finishes every other request, and leaves its place to a new one.
+A call of the application that shows no sign of life for `timeout` is named in the log with its
+stack, and so is a request that takes longer than `request_timeout`. The worker then asks for a
+successor. When that has booted it accepts no more, finishes every other request, and ends.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 from functools import partial
+from math import inf
 from typing import Any
 
 from gunicorn.workers.balance import Siblings
@@ -28,12 +30,12 @@ class ThreadLoop(BalancedLoop):
         self.taken: set[ConnectionLife] = set()
         """Connections whose socket the application has taken over."""
         super().__init__(worker, siblings)
-        self.request_timeout = float(worker.cfg.timeout)
+        self.silence_limit = float(worker.cfg.timeout) or inf
+        self.request_limit = float(worker.cfg.request_timeout) or inf
 
     def tick(self, now: float) -> None:
         super().tick(now)
-        if self.request_timeout:
-            self.name_the_stuck(now)
+        self.name_the_stuck(now)
 
     # Sockets that are taken over
 
@@ -65,26 +67,30 @@ class ThreadLoop(BalancedLoop):
     # Hangs and the end
 
     def name_the_stuck(self, now: float) -> None:
-        """Tell the log of calls that take longer than the time-out, and retire the worker."""
+        """Tell the log of calls that take longer than a time-out, and retire the worker."""
         for seat in self.stuck(now):
             if not seat.named:
                 seat.named = True
+                silent = now - seat.moved > self.silence_limit
                 self.log.error(
-                    "Thread %s has been in the application for more than %d seconds; the worker "
-                    "is replaced when its other requests are done.\n%s",
-                    seat.name, self.request_timeout, stack_of(seat.thread),
-                )  # fmt: skip
+                    "Thread %s has been in the application for %.1f s (%s is %g s) with %s; the "
+                    "worker is replaced when its other requests are done.\n%s",
+                    seat.name,
+                    now - (seat.moved if silent else seat.began),
+                    "timeout" if silent else "request_timeout",
+                    self.silence_limit if silent else self.request_limit,
+                    describe(seat.connection),
+                    stack_of(seat.thread),
+                )
                 self.worker.ask_for_successor()
 
     def stuck(self, now: float) -> list[Seat]:
-        """The threads whose call has passed the time-out; a connection taken over may."""
-        if not self.request_timeout:
-            return []
+        """The threads whose call has passed a time-out; a connection taken over may."""
         return [
             seat
             for seat in self.seats
             if seat.outside
-            and now - seat.moved > self.request_timeout
+            and (now - seat.moved > self.silence_limit or now - seat.began > self.request_limit)
             and seat.connection not in self.taken
         ]
 
@@ -96,3 +102,11 @@ class ThreadLoop(BalancedLoop):
 
     def hanging(self, now: float) -> set[int]:
         return {id(seat.connection) for seat in self.stuck(now)}
+
+
+def describe(connection: ConnectionLife) -> str:
+    """The request that is served on a connection, and its client."""
+    request = connection.request
+    peer = connection.peer
+    client = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a unix socket"
+    return f"{request.method} {request.uri} from {client}" if request else f"a request of {client}"

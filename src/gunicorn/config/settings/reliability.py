@@ -43,8 +43,10 @@ SETTINGS = (
         Seconds that the application may spend on one request, even while it makes progress.
 
         The worker of a request that takes longer is killed and replaced, and the log says which
-        request it was and where each thread stood. Requests are looked at once a second. The time
-        that the rest of a response takes to leave does not count. 0, the default, sets no limit.
+        request it was and where each thread stood. With gthread the successor is started first,
+        and the worker ends when its other requests are done, after `graceful_timeout` at most.
+        Requests are looked at once a second. The time that the rest of a response takes to leave
+        does not count. 0, the default, sets no limit.
         """,
     ),
     Declaration(
