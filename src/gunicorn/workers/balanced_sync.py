@@ -23,10 +23,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.scoreboard import BUSY_SINCE
+from gunicorn.workers.channels import ListenerChannel
 from gunicorn.workers.client import CLOSED
 from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.lookout import LONG_CALL, Lookout
-from gunicorn.workers.loop import ListenerChannel
 from gunicorn.workers.poller import READ
 from gunicorn.workers.sharing import SharingLoop
 

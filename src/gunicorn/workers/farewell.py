@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.scoreboard import CLOSING
 
 if TYPE_CHECKING:
-    from gunicorn.workers.loop import EventLoop, ListenerChannel
+    from gunicorn.workers.channels import ListenerChannel
+    from gunicorn.workers.loop import EventLoop
 
 MOST = 4096
 """Connections taken from one listener at most, which is more than the kernel keeps by default."""

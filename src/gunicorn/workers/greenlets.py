@@ -32,16 +32,11 @@ from typing import Any, Protocol
 from gunicorn import reloader
 from gunicorn.scoreboard import CONNECTIONS, REQUESTS, Slot
 from gunicorn.workers.base import Worker
+from gunicorn.workers.channels import ListenerChannel, WakeupChannel
 from gunicorn.workers.client import CLOSED, LINGER_TIME, RECEIVE_SIZE
 from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.handler import RequestHandler
-from gunicorn.workers.loop import (
-    FIRST_REQUEST_GRACE,
-    NEXT_REQUEST_GRACE,
-    EventLoop,
-    ListenerChannel,
-    WakeupChannel,
-)
+from gunicorn.workers.loop import FIRST_REQUEST_GRACE, NEXT_REQUEST_GRACE, EventLoop
 from gunicorn.workers.poller import READ
 from gunicorn.workers.shedding import expendable
 from gunicorn.workers.takeover import LentSocket, is_websocket

@@ -26,12 +26,9 @@ from math import inf
 from time import monotonic
 
 from gunicorn.workers.base import Worker
+from gunicorn.workers.channels import ListenerChannel, WakeupChannel
 from gunicorn.workers.client import READING, SENDING
 from gunicorn.workers.connection import ConnectionLife
-from gunicorn.workers.loop import (
-    ListenerChannel,
-    WakeupChannel,
-)
 from gunicorn.workers.outside import OutsideLoop
 from gunicorn.workers.poller import READ, WRITE
 from gunicorn.workers.seat import Seat

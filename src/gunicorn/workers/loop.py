@@ -12,24 +12,24 @@ is told to stop, the listeners are let go, what was begun is finished, and the r
 from __future__ import annotations
 
 import errno
-import os
 import select
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from gunicorn import SERVER_SOFTWARE
 from gunicorn.http.policy import Policy
 from gunicorn.scoreboard import ACCEPTING, CONNECTIONS
 from gunicorn.workers.base import Worker
+from gunicorn.workers.channels import Channel, ListenerChannel, WakeupChannel
 from gunicorn.workers.client import READING, SENDING
 from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.farewell import Farewell
 from gunicorn.workers.handler import RequestHandler, errors_streams
 from gunicorn.workers.implementation import choose
-from gunicorn.workers.policy import http_policy
+from gunicorn.workers.policy import connection_timeouts, http_policy
 from gunicorn.workers.poller import READ, WRITE, Poller, new_poller
 from gunicorn.workers.response_spool import ResponseSpool
 from gunicorn.workers.room import Room
@@ -41,7 +41,7 @@ from gunicorn.wsgi.environ import process_variables
 from gunicorn.wsgi.errors_stream import ErrorsStream
 
 if TYPE_CHECKING:
-    import ssl
+    from ssl import SSLContext
 
 TICK = 0.5
 """Seconds between heartbeats, and the precision of all time-outs of connections."""
@@ -56,54 +56,6 @@ NEXT_REQUEST_GRACE = 0.5
 """The same for a kept connection: a request that is on its way must not meet a closed door."""
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """Seconds that a connection may take for something."""
-
-    header: float
-    """From the first byte of a request head to its last."""
-    body: float
-    """The longest silence in a body."""
-    min_body_rate: int
-    """Bytes of a body for each second beyond that time."""
-    send: float
-    """The longest time without progress on a response."""
-    keepalive: float
-    """Between two requests."""
-
-
-class Channel(Protocol):
-    """Something with a descriptor that the loop waits for."""
-
-    def on_event(self, mask: int, /) -> None: ...
-
-
-class ListenerChannel:
-    """A listener; its event is that there are connections to accept."""
-
-    def __init__(self, loop: EventLoop, sock: socket.socket) -> None:
-        self.loop = loop
-        self.sock = sock
-        self.fd = sock.fileno()
-        self.address = sock.getsockname()
-
-    def on_event(self, _mask: int, /) -> None:
-        self.loop.accept(self)
-
-
-class WakeupChannel:
-    """The pipe that signals write to; what arrives only has to be taken out."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def on_event(self, _mask: int, /) -> None:
-        try:
-            os.read(self.fd, 4096)
-        except BlockingIOError:
-            return
 
 
 class EventLoop:
@@ -141,13 +93,7 @@ class EventLoop:
         self.handler = self.new_handler(self.implementation.response_class)
         self.handle = self.handler.handle
         self.flush_access_log = self.handler.batch_access() if self.works_in_rounds else None
-        self.timeouts = Timeouts(
-            header=cfg.header_timeout,
-            body=cfg.body_timeout,
-            min_body_rate=cfg.min_body_rate,
-            send=cfg.send_timeout,
-            keepalive=float(cfg.keepalive),
-        )
+        self.timeouts = connection_timeouts(cfg)
         self.graceful_timeout = float(cfg.graceful_timeout)
         self.response_buffer_size: int = cfg.response_buffer_size
         self.max_connections: int = cfg.worker_connections
@@ -382,29 +328,10 @@ class EventLoop:
         sock.setblocking(False)
         self.admit(self.implementation.connection(self, sock, peer, listener.address))
 
-    def tls_acceptor(self, cfg: Any, context: ssl.SSLContext) -> Callable[[ListenerChannel], None]:
-        from gunicorn.workers.tls import TLSConnection  # noqa: PLC0415 - it imports ssl, slowly
+    def tls_acceptor(self, cfg: Any, context: SSLContext) -> Callable[[ListenerChannel], None]:
+        from gunicorn.workers.tls import acceptor  # noqa: PLC0415 - it imports ssl, slowly
 
-        at_once: bool = cfg.do_handshake_on_connect
-        suppress_ragged_eofs: bool = cfg.suppress_ragged_eofs
-
-        def accept(listener: ListenerChannel) -> None:
-            plain, peer = listener.sock.accept()
-            plain.setblocking(False)
-            try:
-                sock = context.wrap_socket(
-                    plain,
-                    server_side=True,
-                    do_handshake_on_connect=False,
-                    suppress_ragged_eofs=suppress_ragged_eofs,
-                )
-            except OSError:
-                plain.close()
-                raise
-            connection = TLSConnection(self, sock, peer, listener.address)
-            self.admit(connection, at_once=at_once)
-
-        return accept
+        return acceptor(self, cfg, context)
 
     def admit(self, connection: ConnectionLife, *, at_once: bool = True) -> None:
         """Take in a new connection; `at_once` looks whether its request is here already."""

@@ -1,8 +1,9 @@
-"""From settings to the protocol's policy, once at the start of a worker."""
+"""From settings to the protocol's policy and the time-outs, once at the start of a worker."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any
 
 from gunicorn.http.policy import Policy, TrustedPeers
@@ -32,4 +33,31 @@ def http_policy(cfg: Any) -> Policy:
         forwarded_allow=TrustedPeers(cfg.forwarded_allow_ips),
         proxy_protocol=cfg.proxy_protocol,
         proxy_allow=TrustedPeers(cfg.proxy_allow_ips),
+    )
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds that a connection may take for something."""
+
+    header: float
+    """From the first byte of a request head to its last."""
+    body: float
+    """The longest silence in a body."""
+    min_body_rate: int
+    """Bytes of a body for each second beyond that time."""
+    send: float
+    """The longest time without progress on a response."""
+    keepalive: float
+    """Between two requests."""
+
+
+def connection_timeouts(cfg: Any) -> Timeouts:
+    """The `Timeouts` that the settings describe."""
+    return Timeouts(
+        header=cfg.header_timeout,
+        body=cfg.body_timeout,
+        min_body_rate=cfg.min_body_rate,
+        send=cfg.send_timeout,
+        keepalive=float(cfg.keepalive),
     )

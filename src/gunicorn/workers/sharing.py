@@ -13,9 +13,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from gunicorn.http.connection import HEAD
+from gunicorn.workers.channels import ListenerChannel
 from gunicorn.workers.client import READING
 from gunicorn.workers.connection import ConnectionLife
-from gunicorn.workers.loop import OUT_OF_RESOURCES, EventLoop, ListenerChannel
+from gunicorn.workers.loop import OUT_OF_RESOURCES, EventLoop
 
 if TYPE_CHECKING:
     from gunicorn.workers.balance import Siblings

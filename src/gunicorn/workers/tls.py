@@ -13,6 +13,7 @@ from gunicorn.workers.connection import Connection
 from gunicorn.workers.poller import READ, WRITE
 
 if TYPE_CHECKING:
+    from gunicorn.workers.channels import ListenerChannel
     from gunicorn.workers.loop import EventLoop
 
 PLAIN_HTTP_ANSWER = (
@@ -122,3 +123,28 @@ class TLSConnection(Connection):
             return
         except OSError as error:
             self.loop.log.debug("No farewell to %s: %s", self.peer, error)
+
+
+def acceptor(
+    loop: EventLoop, cfg: Any, context: ssl.SSLContext
+) -> Callable[[ListenerChannel], None]:
+    """What accepts a client of `loop` that is to speak TLS."""
+    at_once: bool = cfg.do_handshake_on_connect
+    suppress_ragged_eofs: bool = cfg.suppress_ragged_eofs
+
+    def accept(listener: ListenerChannel) -> None:
+        plain, peer = listener.sock.accept()
+        plain.setblocking(False)
+        try:
+            sock = context.wrap_socket(
+                plain,
+                server_side=True,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=suppress_ragged_eofs,
+            )
+        except OSError:
+            plain.close()
+            raise
+        loop.admit(TLSConnection(loop, sock, peer, listener.address), at_once=at_once)
+
+    return accept
