@@ -78,7 +78,10 @@ def connect(server: Server, path: str) -> Any:
 @pytest.fixture(scope="module")
 def flask_sock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("sock")
-    options = ("--threads", "4", "--timeout", "1", "--access-logfile", "access.log")
+    options = (
+        *("--threads", "4", "--timeout", "1", "--request-timeout", "1"),
+        *("--access-logfile", "access.log"),
+    )
     with Server("app:app", *options, cwd=folder, files={"app.py": SOCK}) as server:
         yield server
 
