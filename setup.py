@@ -10,6 +10,7 @@ from setuptools import Extension, setup
 
 MODULES = (
     "gunicorn.http._head",
+    "gunicorn.http._response",
     "gunicorn.logs._line",
     "gunicorn.workers._exchange",
     "gunicorn.workers._lookout",

@@ -12,6 +12,7 @@ import os
 
 MODULES = (
     "gunicorn.http._head",
+    "gunicorn.http._response",
     "gunicorn.logs._line",
     "gunicorn.workers._exchange",
     "gunicorn.workers._lookout",

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gunicorn.http import _head, careful
+from gunicorn.http import _head, _response, careful
 from gunicorn.http.head import MAX_HOSTS, MAX_NAMES, HeadParser, Memo
 from gunicorn.http.policy import Policy
 from gunicorn.http.response import InvalidResponse, ResponseRenderer
@@ -28,7 +28,7 @@ from tests.http.twins import POLICIES, cut, told, told_of_pieces
 
 def test_the_twins_are_two() -> None:
     assert _head.HeadParser is not HeadParser
-    assert _head.ResponseRenderer is not ResponseRenderer
+    assert _response.ResponseRenderer is not ResponseRenderer
     assert _head.__file__.endswith(".so")
 
 
@@ -323,7 +323,7 @@ def rendered(renderer: ResponseRenderer, status: str, fields: Any) -> Any:
 
 def pair_of_renderers(server: str) -> tuple[ResponseRenderer, ResponseRenderer]:
     """Two that agree on the time, for they never look at it again."""
-    renderers = _head.ResponseRenderer(server), ResponseRenderer(server)
+    renderers = _response.ResponseRenderer(server), ResponseRenderer(server)
     for each in renderers:
         each.status_lines.date = "Date: now\r\n"
         each.status_lines.clear()

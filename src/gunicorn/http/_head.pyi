@@ -1,12 +1,7 @@
-from gunicorn.http import head, request, response
+from gunicorn.http import head, request
 from gunicorn.http.policy import Policy
 
 class Request(request.Request): ...
 
 class HeadParser(head.HeadParser):
     def __init__(self, policy: Policy) -> None: ...
-
-class Fields(response.Fields): ...
-
-class ResponseRenderer(response.ResponseRenderer):
-    def __init__(self, server: str = ...) -> None: ...

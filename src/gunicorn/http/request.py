@@ -12,6 +12,7 @@ from typing import Any
 
 from gunicorn.http.body import Body
 
+VERSION_1_1 = (1, 1)
 FIELD_LINE = re.compile(r"([^:]*):[ \t]*(.*)\r\n")
 """A field line that has been recognised already; blanks may follow its value."""
 
@@ -34,7 +35,7 @@ class Request:
     """Whether the client lets the connection be used again (RFC 9112, 9.3)."""
 
     expect_continue = False
-    version: tuple[int, int] = (1, 1)
+    version: tuple[int, int] = VERSION_1_1
     fragment = ""
     """Always empty: a request target has no fragment (RFC 9112, 3.2)."""
 

@@ -20,16 +20,8 @@ from libc.string cimport memcpy, strerror
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport getpid
 
-from gunicorn.http._head cimport (
-    LENGTH,
-    NO_BODY,
-    TAIL,
-    Delimited,
-    Fields,
-    HeadParser,
-    Request,
-    ResponseRenderer,
-)
+from gunicorn.http._head cimport HeadParser, Request
+from gunicorn.http._response cimport LENGTH, NO_BODY, TAIL, Delimited, Fields, ResponseRenderer
 
 from itertools import chain
 

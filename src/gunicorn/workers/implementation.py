@@ -19,7 +19,7 @@ from gunicorn.workers.exchange import Steady, SteadyConnection
 from gunicorn.wsgi.response import Response, ResponseLife
 
 if compiled.available():
-    from gunicorn.http import _head
+    from gunicorn.http import _head, _response
     from gunicorn.workers import _exchange
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ if compiled.available():
         dispatch: Dispatch
         response_class = FastResponse
         parser = _head.HeadParser
-        renderer = _head.ResponseRenderer
+        renderer = _response.ResponseRenderer
 
         def serve(self, loop: EventLoop) -> None:
             self.steady = _exchange.Steady(loop, loop.handler, FastResponse)

@@ -1,0 +1,6 @@
+from gunicorn.http import response
+
+class Fields(response.Fields): ...
+
+class ResponseRenderer(response.ResponseRenderer):
+    def __init__(self, server: str = ...) -> None: ...
