@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gunicorn import compiled
 from tests.integration.conftest import Serve
 from tests.processes import kill_family
 from tests.servers import HELLO, Server, alive, free_port, processes, until
@@ -110,6 +111,27 @@ def test_threads(serve: Serve, options: str) -> None:
     server = serve(HELLO, *options.split())
     assert server.get().text == "hello"
     assert "Using worker: gthread" in server.log()
+
+
+@pytest.mark.parametrize("pure", [False, True])
+@pytest.mark.parametrize("setting", ["auto", "fast", "python"])
+def test_the_implementation_is_named(serve: Serve, setting: str, pure: bool) -> None:
+    there = compiled.available() and not pure
+    server = serve(
+        HELLO, "--http-parser", setting, wait=False,
+        env={"GUNICORN_PURE_PYTHON": "1"} if pure else {},
+    )  # fmt: skip
+    if setting == "fast" and not there:
+        assert server.wait() == 1
+        assert server.log() == (
+            "Error: http_parser = 'fast' (flag --http-parser): the compiled parser is not part of "
+            "this installation; use 'auto' or 'python'\n"
+        )
+        return
+    server.wait_ready()
+    used = "fast" if there and setting != "python" else "python"
+    server.wait_for(rf"\[INFO\] Using HTTP parser: {used}$")
+    assert server.get("/").text == "hello"
 
 
 SURROUNDINGS = """\
