@@ -72,6 +72,7 @@ def test_back_to_the_old_binary(serve: Serve, tmp_path: Path) -> None:
     server.until(lambda: server.workers() == [new], "no workers but the new arbiter")
     assert int(server.get("/").text) == new
     end(server, new)
+    server.wait_for(rf"\[{new}\] \[INFO\] Shutting down: Master\.2$")
     server.wait_for(rf"The new master \(pid: {new}\) ended")
     server.wait_workers(2)
     assert int(server.get("/").text) == server.pid
@@ -79,6 +80,7 @@ def test_back_to_the_old_binary(serve: Serve, tmp_path: Path) -> None:
     assert not (tmp_path / "pid.2").exists()
     assert server.stop() == 0
     assert not path.exists()
+    server.wait_for(rf"\[{server.pid}\] \[INFO\] Shutting down: Master$")
 
 
 def test_a_hup_brings_workers_back_after_winch(serve: Serve, tmp_path: Path) -> None:

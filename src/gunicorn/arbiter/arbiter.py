@@ -152,7 +152,7 @@ class Arbiter:
     def fail(self, reason: str, status: int) -> int:
         """Say why there will be no more serving; returns the exit code."""
         self.stopping = "quick"
-        self.log.error("Shutting down: Master")
+        self.log.error("Shutting down: %s", self.name)
         self.log.error("Reason: %s", reason)
         return status
 
@@ -165,7 +165,7 @@ class Arbiter:
             generation.end_template()
         shutdown.end_workers(self, graceful=graceful)
         if asked:
-            self.log.info("Shutting down: Master")
+            self.log.info("Shutting down: %s", self.name)
         self.call_hook("on_exit", self)
         if self.pidfile is not None:
             self.pidfile.unlink()
@@ -218,6 +218,11 @@ class Arbiter:
     def master_pid(self) -> int:
         """The pid of the arbiter that this one is to succeed; 0 when there is none."""
         return self.upgrade.parent
+
+    @property
+    def name(self) -> str:
+        """What the log calls it; beside an older arbiter it is the second."""
+        return "Master.2" if self.upgrade.parent else "Master"
 
     @property
     def detached(self) -> bool:
@@ -391,7 +396,7 @@ class Arbiter:
 
     def begin_reload(self) -> None:
         """Start a new generation; when that is impossible say why and stay as we are."""
-        self.log.info("Hang up: Master")
+        self.log.info("Hang up: %s", self.name)
         try:
             self.rollover = Rollover(self)
         except (ConfigError, AppImportError) as error:
