@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,21 @@ def app(environ, start_response):
     status = "503 Service Unavailable" if stopping() else "200 OK"
     start_response(status, [("Content-Length", "0")])
     return []
+"""
+
+SAYS_WHEN = """\
+import time
+from gunicorn.util import stopping
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "6")])
+    open("called", "w").close()
+    end = time.monotonic() + 10
+    while not stopping() and time.monotonic() < end:
+        time.sleep(0.01)
+    # The signal follows what stopping() tells.
+    time.sleep(0.5)
+    return [b"served"]
 """
 
 
@@ -76,6 +92,33 @@ def test_what_was_received_is_answered(serve: Serve) -> None:
                 client.settimeout(10)
                 answer = read_all(client)
                 assert answer.startswith(b"HTTP/1.1 503"), answer
-                # The application was called for the first before the server was told to stop.
-                assert client is busy or b"connection: close" in answer.lower()
+                assert b"\r\nConnection: close\r\n" in answer, answer
+    assert server.wait() == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-w", "1"),
+        ("-w", "2"),
+        ("--threads", "3"),
+        ("-k", "gevent"),
+        pytest.param(("-k", "eventlet"), marks=pytest.mark.slow),
+        pytest.param(("-k", "gevent", "--http-parser", "python"), marks=pytest.mark.slow),
+        pytest.param(("--http-parser", "python"), marks=pytest.mark.slow),
+    ],
+)
+def test_what_is_in_progress_is_the_last_on_its_connection(
+    serve: Serve, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """Its head is rendered after the signal: without waiting for the application to be done."""
+    server = serve(*options, files={"app.py": SAYS_WHEN})
+    with server.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        server.until((tmp_path / "called").exists, "the call")
+        server.send_signal(signal.SIGTERM)
+        client.settimeout(10)
+        answer = read_all(client)
+    assert b"\r\nConnection: close\r\n" in answer, answer
+    assert answer.endswith(b"\r\n\r\nserved"), answer
     assert server.wait() == 0

@@ -314,10 +314,11 @@ def rendered(renderer: ResponseRenderer, status: str, fields: Any) -> Any:
     except (InvalidResponse, ValueError, TypeError) as error:
         return type(error).__name__, str(error)
     heads = []
-    for method, version, keep_alive, length in itertools.product(
-        ("GET", "HEAD"), ((1, 1), (1, 0)), (True, False), (None, 0, 5, 10**15)
-    ):
-        heads.append(renderer.head(known, method, version, keep_alive, length))
+    for renderer.closing in (True, False):
+        for method, version, keep_alive, length in itertools.product(
+            ("GET", "HEAD"), ((1, 1), (1, 0)), (True, False), (None, 0, 5, 10**15)
+        ):
+            heads.append(renderer.head(known, method, version, keep_alive, length))
     return known.length, known.close, known.upgrade, known.dropped, heads
 
 
@@ -353,6 +354,17 @@ def test_each_status_with_each_field() -> None:
         for status, field in itertools.product(STATUSES, RESPONSE_FIELDS):
             for fields in ([field], [("A", "b"), field], [field, field]):
                 assert rendered(fast, status, fields) == rendered(python, status, fields)
+
+
+def test_a_renderer_that_is_closing() -> None:
+    for each in pair_of_renderers("s"):
+        each.closing = True
+        head, _, _, keep_alive = each.head(each.fields("200 OK", []), "GET", (1, 1), True, 5)
+        assert b"\r\nConnection: close\r\n" in head
+        assert not keep_alive
+        # RFC 9110, 15.2: an interim response does not end the exchange.
+        head, *_ = each.head(each.fields("103 Early Hints", []), "GET", (1, 1), True, None)
+        assert b"Connection" not in head
 
 
 def test_large_blocks_of_fields() -> None:

@@ -34,6 +34,7 @@ cdef struct Delimited:
 cdef class ResponseRenderer:
     cdef readonly object python
     cdef readonly object status_lines
+    cdef public bint closing
     cdef object starts
     cdef object kinds
     cdef Fields last            # what was recognised last, and the names and values it is made of

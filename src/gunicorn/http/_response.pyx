@@ -180,7 +180,7 @@ cdef class ResponseRenderer:
         cdef int delimiting = LENGTH
         cdef const char *code = PyBytes_AS_STRING(fields.start) + 9
         cdef bint modern = version is VERSION_1_1 or version >= VERSION_1_1
-        keep_alive = keep_alive and not fields.close
+        keep_alive = keep_alive and not (fields.close or (self.closing and code[0] != 49))
         if code[0] == 49 or is_bodiless(code):
             delimiting = NO_BODY
             if code[0] != 51:

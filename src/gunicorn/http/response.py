@@ -141,6 +141,8 @@ class ResponseRenderer:
     def __init__(self, server: str = "gunicorn") -> None:
         self.status_lines = StatusLines(server)
         self.kinds = FieldKinds()
+        self.closing = False
+        """Whether every connection ends with the response that it gets now."""
 
     def fields(self, status: str, fields: Iterable[tuple[str, str]]) -> Fields:
         """Check and render what an application gives to `start_response`.
@@ -226,8 +228,9 @@ class ResponseRenderer:
         """
         length = fields.length
         delimiting = LENGTH
-        keep_alive = keep_alive and not fields.close
         code = fields.start[9:12]
+        # What an interim response says of the connection would not be about its end.
+        keep_alive = keep_alive and not (fields.close or (self.closing and code[0] != 49))
         if code in (b"204", b"304", b"205") or code[0] == 49:
             delimiting = NO_BODY
             if code != b"304":

@@ -62,6 +62,7 @@ class Worker:
       pipe that the arbiter holds open as long as it lives; both -1 without an arbiter.
     - `become_template`: turns a copy of this process into the template of its generation.
     - `release_listeners`: closes the listeners in the middle of a request; set by classes that can.
+    - `announce_end`: has responses say that they are the last on their connections; likewise.
     """
 
     can_become_template: ClassVar[bool] = False
@@ -118,6 +119,7 @@ class Worker:
         self.become_template: Callable[[], NoReturn] | None = None
         self.template_wanted = False
         self.release_listeners: Callable[[], None] | None = None
+        self.announce_end: Callable[[], None] | None = None
         self.reloader: reloader.Reloader | None = None
         self.ssl_context: ssl.SSLContext | None = None
         self.witness: hang.Witness | None = None
@@ -281,6 +283,8 @@ class Worker:
     def handle_exit(self, _sig: int, _frame: FrameType | None) -> None:
         """SIGTERM: finish the requests in progress, then stop."""
         self.alive = False
+        if self.announce_end is not None:
+            self.announce_end()
 
     def handle_quit(self, _sig: int, _frame: FrameType | None) -> None:
         """SIGQUIT, SIGINT: stop now, out of whatever the main thread is doing."""

@@ -1,5 +1,9 @@
 """How the listeners are let go, so that nobody is turned away who was let in.
 
+Responses say `Connection: close` from the moment at which the worker is told to end, those to
+requests in progress too: the head of a response is rendered when the application gives its first
+bytes.
+
 The kernel completes connections before a worker accepts them, and resets those that still wait
 when the last process closes the listener. A worker that is merely replaced leaves them to its
 siblings. Where nobody else will accept (the server stops, the address is dropped by a reload, the
@@ -28,12 +32,18 @@ class Farewell:
     def __init__(self, loop: EventLoop) -> None:
         self.loop = loop
         self.queued: list[_Queue] = []
+        loop.worker.announce_end = self.announce
+
+    def announce(self) -> None:
+        """Have the responses that begin from now on end their connections."""
+        self.loop.renderer.closing = True
 
     def release(self) -> None:
         """Close the listeners; the connections that nobody else would accept are kept.
 
         May be called in the middle of a request, and again.
         """
+        self.announce()
         loop = self.loop
         worker = loop.worker
         closing = int(loop.cells[CLOSING]) if os.getppid() == worker.ppid else -1
