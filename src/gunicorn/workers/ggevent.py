@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 try:
     import gevent
@@ -116,6 +116,18 @@ class GeventHub:
 
 class GeventWorker(GreenWorker):
     """Serves each connection in a greenlet of its own."""
+
+    wsgi_handler: ClassVar[type[Any] | None] = None
+    """A `gevent.pywsgi.WSGIHandler` that a subclass brings; see `gevent_handlers`."""
+
+    def run(self) -> None:
+        """Serve until `alive` is False."""
+        if self.wsgi_handler is None:
+            super().run()
+            return
+        from gunicorn.workers.gevent_handlers import HandlerServers  # noqa: PLC0415 - rarely needed
+
+        HandlerServers(self, self.wsgi_handler).run()
 
     @classmethod
     def patch(cls) -> None:
