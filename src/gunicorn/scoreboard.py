@@ -191,24 +191,25 @@ class Slot:
         others = zip(self.block[PID::CELLS], self.block[GENERATION::CELLS], strict=True)
         return any(pid and pid != own and number == generation for pid, number in others)
 
-    def waits_with_fewer(self, connections: int, now: float) -> bool:
-        """Whether another worker is idle, takes connections, and has fewer than `connections`."""
-        block = self.block
-        for start in range(0, len(block), CELLS):
-            if (
-                block[start + CONNECTIONS] < connections
-                and block[start + ACCEPTING]
-                and not block[start + BUSY_SINCE]
-                and now - block[start + HEARTBEAT] < FRESH
-            ):
-                return True
-        return False
+    def others(self) -> list[int]:
+        """Where in `block` the slots of other workers begin, of whatever generation."""
+        own = self.cells[PID]
+        pids = self.block[PID::CELLS]
+        return [place * CELLS for place, pid in enumerate(pids) if pid and pid != own]
 
-    def others_accept(self) -> bool:
-        """Whether another worker, of whatever generation, takes connections."""
-        pid = self.cells[PID]
-        others = zip(self.block[PID::CELLS], self.block[ACCEPTING::CELLS], strict=True)
-        return any(accepts and each and each != pid for each, accepts in others)
+    def accepts_at(self, place: int) -> bool:
+        """Whether the worker whose slot begins there takes connections."""
+        return bool(self.block[place + ACCEPTING])
+
+    def waits_with_fewer(self, place: int, connections: int, now: float) -> bool:
+        """Whether the worker there is idle, takes connections, and has fewer than `connections`."""
+        block = self.block
+        return (
+            block[place + CONNECTIONS] < connections
+            and bool(block[place + ACCEPTING])
+            and not block[place + BUSY_SINCE]
+            and now - block[place + HEARTBEAT] < FRESH
+        )
 
     def fileno(self) -> int:
         """Refuse, with `io.UnsupportedOperation` (an OSError): there is no file behind a slot."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gunicorn.scoreboard import ACCEPTING, BUSY_SINCE, CONNECTIONS, Scoreboard
-from gunicorn.workers.turns import Turns
+from gunicorn.workers.turns import RECOUNT, Turns
 from tests.servers import Server, until
 from tests.worker_classes import WORKER_CLASSES
 
@@ -159,6 +159,7 @@ def test_a_connection_wakes_one_worker(server: Server) -> None:
 def test_a_worker_steps_aside_only_in_a_row_and_for_an_idle_sibling_with_fewer() -> None:
     board = Scoreboard(2)
     mine, other = board.acquire(), board.acquire()
+    mine.pid, other.pid = 1, 2
     now = time.monotonic()
     turns = Turns(mine)
     other.cells[ACCEPTING] = 1.0
@@ -187,8 +188,13 @@ def test_a_worker_knows_whether_the_listener_is_all_its_own() -> None:
     mine.pid, other.pid = 1, 2
     turns = Turns(mine)
     mine.cells[ACCEPTING] = 1.0
+    assert not turns.is_anothers(time.monotonic(), 3)
     assert turns.is_nobody_elses()
     other.cells[ACCEPTING] = 1.0
     assert not turns.is_nobody_elses()
     other.cells[ACCEPTING] = 0.0
     assert turns.is_nobody_elses(), "the other has no place"
+    other.cells[ACCEPTING] = 1.0
+    board.release(other)
+    assert not turns.is_anothers(time.monotonic() + RECOUNT, 3)
+    assert turns.is_nobody_elses(), "the other has gone"

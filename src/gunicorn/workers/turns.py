@@ -27,29 +27,42 @@ TURN = 0.002
 WHO = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
 
 
+RECOUNT = 0.1
+"""Seconds for which it is remembered who the others are; the board has many empty places."""
+
+
 class Turns:
     """One worker's view of the others that accept from the same listeners."""
 
     def __init__(self, slot: Slot) -> None:
         self.slot = slot
         self.slept = -1
+        self.others: list[int] = []
+        self.recount_at = 0.0
 
     def taken(self) -> None:
         """This worker has accepted a connection."""
-        self.slept = times_slept()
+        if self.others:
+            self.slept = times_slept()
 
     def is_anothers(self, now: float, connections: int) -> bool:
         """Whether to leave the next one to a sibling; `connections` is what this worker has."""
+        if now >= self.recount_at:
+            self.recount_at = now + RECOUNT
+            self.others = self.slot.others()
+        if not self.others or not connections:
+            return False
         # Who has many may be ahead by a few: more turns would make even shares no evener.
-        return (
-            connections > 0
-            and self.slot.waits_with_fewer(connections - connections // 8, now)
-            and self.slept == times_slept()
-        )
+        fewer = connections - connections // 8
+        waits = self.slot.waits_with_fewer
+        return any(waits(each, fewer, now) for each in self.others) and self.slept == times_slept()
 
     def is_nobody_elses(self) -> bool:
-        """Whether no other worker accepts, so that none is done out of its share."""
-        return not self.slot.others_accept()
+        """Whether no other worker accepts, so that none is done out of its share.
+
+        As of the last time that `is_anothers` was asked.
+        """
+        return not any(map(self.slot.accepts_at, self.others))
 
 
 def times_slept() -> int:
