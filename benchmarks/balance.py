@@ -36,7 +36,7 @@ CONNECTIONS = 64
 SERVERS = 4
 UTILISATION = 0.6
 QUICK, SLOW, SLOW_SHARE = 0.005, 0.2, 0.05
-FULL_LENGTH = 60.0
+FULL_LENGTH = 45.0
 """Seconds of load for each server; in much less the slowest hundredth is a matter of luck."""
 MEAN = QUICK * (1 - SLOW_SHARE) + SLOW * SLOW_SHARE
 P99_BAR, P90_BAR = 1.10, 1.25
