@@ -16,14 +16,13 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gunicorn import SERVER_SOFTWARE, __version__, proctitle, systemd
-from gunicorn.arbiter import child, commands, shutdown
+from gunicorn.arbiter import child, commands, rollover, shutdown
 from gunicorn.arbiter.generation import Application, Generation
 from gunicorn.arbiter.listeners import Listeners
 from gunicorn.arbiter.pidfile import Pidfile
 from gunicorn.arbiter.preload import Preload
 from gunicorn.arbiter.reaper import ended_children
 from gunicorn.arbiter.refork import Refork
-from gunicorn.arbiter.rollover import Rollover
 from gunicorn.arbiter.signals import SignalQueue, name_of
 from gunicorn.arbiter.template import Template, succeed
 from gunicorn.arbiter.upgrade import Upgrade
@@ -34,6 +33,7 @@ from gunicorn.cpus import UsableCPUs
 from gunicorn.errors import AppImportError, ConfigError, HaltServer
 
 if TYPE_CHECKING:
+    from gunicorn.arbiter.rollover import Rollover
     from gunicorn.config import Config
     from gunicorn.glogging import Logger
     from gunicorn.sock import Listener
@@ -138,8 +138,8 @@ class Arbiter:
             self.refork.look()
             self.workforce.note_booted()
             self.announce_readiness()
-            self.end_delay()
-            self.advance_reload()
+            shutdown.end_delay(self)
+            rollover.advance(self)
             self.workforce.balance(self.generation, self.num_workers)
             self.upgrade.follow()
             self.faults = 0
@@ -372,45 +372,6 @@ class Arbiter:
         self.workforce.signal_all(signal.SIGUSR1)
         for template in self.templates():
             template.signal(signal.SIGUSR1)
-
-    def delay_stop(self) -> None:
-        """Go on serving for `shutdown_delay`, while the application's health checks fail."""
-        self.stop_at = time.monotonic() + self.cfg.shutdown_delay
-        self.log.info("Stopping in %g s (shutdown_delay)", self.cfg.shutdown_delay)
-        self.notify("STOPPING=1\nSTATUS=Serving until shutdown_delay is over")
-        for member in self.workforce.pool.all():
-            member.worker.tmp.stopping = True
-
-    def end_delay(self) -> None:
-        """Stop when the delay is over."""
-        if self.stop_at is not None and time.monotonic() >= self.stop_at:
-            self.stopping = self.stopping or "graceful"
-
-    def advance_reload(self) -> None:
-        """Move a reload on, or begin the one that was asked for."""
-        if self.rollover is not None:
-            self.rollover.advance()
-        elif self.reload_wanted and self.stop_at is None:
-            self.reload_wanted = False
-            self.begin_reload()
-
-    def begin_reload(self) -> None:
-        """Start a new generation; when that is impossible say why and stay as we are."""
-        self.log.info("Hang up: %s", self.name)
-        try:
-            self.rollover = Rollover(self)
-        except (ConfigError, AppImportError) as error:
-            self.refuse_reload(str(error))
-        except HaltServer as halt:
-            self.refuse_reload(halt.reason)
-        except Exception as error:
-            self.refuse_reload(f"\n{child.account(error)}")
-
-    def refuse_reload(self, reason: str) -> None:
-        """Say why nothing changes."""
-        self.log.error("Reload called off: %s", reason)
-        self.log.error("The old generation goes on serving, with the configuration it has.")
-        self.notify("READY=1\nSTATUS=Reload called off: " + reason.strip().splitlines()[-1])
 
 
 def _settings(cfg: Config, section: str) -> list[Any]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gunicorn.arbiter.shutdown import ECHO
+from gunicorn.arbiter.shutdown import ECHO, begin_delay
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
@@ -21,7 +21,7 @@ def stop_gracefully(arbiter: Arbiter) -> None:
     if not arbiter.cfg.shutdown_delay or arbiter.stopping:
         arbiter.stopping = arbiter.stopping or "graceful"
     elif arbiter.stop_at is None:
-        arbiter.delay_stop()
+        begin_delay(arbiter)
     elif time.monotonic() - (arbiter.stop_at - arbiter.cfg.shutdown_delay) > ECHO:
         arbiter.stopping = "graceful"
 

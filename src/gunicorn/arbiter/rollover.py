@@ -14,13 +14,44 @@ import time
 from typing import TYPE_CHECKING
 
 from gunicorn import proctitle
+from gunicorn.arbiter import child
 from gunicorn.arbiter.generation import Generation
+from gunicorn.errors import AppImportError, ConfigError, HaltServer
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
 
 FAILURES = 3
 """New workers that may fail to boot when others of their generation have booted."""
+
+
+def advance(arbiter: Arbiter) -> None:
+    """Move a reload on, or begin the one that was asked for."""
+    if arbiter.rollover is not None:
+        arbiter.rollover.advance()
+    elif arbiter.reload_wanted and arbiter.stop_at is None:
+        arbiter.reload_wanted = False
+        begin(arbiter)
+
+
+def begin(arbiter: Arbiter) -> None:
+    """Start a new generation; when that is impossible say why and stay as we are."""
+    arbiter.log.info("Hang up: Master")
+    try:
+        arbiter.rollover = Rollover(arbiter)
+    except (ConfigError, AppImportError) as error:
+        _refuse(arbiter, str(error))
+    except HaltServer as halt:
+        _refuse(arbiter, halt.reason)
+    except Exception as error:
+        _refuse(arbiter, f"\n{child.account(error)}")
+
+
+def _refuse(arbiter: Arbiter, reason: str) -> None:
+    """Say why nothing changes."""
+    arbiter.log.error("Reload called off: %s", reason)
+    arbiter.log.error("The old generation goes on serving, with the configuration it has.")
+    arbiter.notify("READY=1\nSTATUS=Reload called off: " + reason.strip().splitlines()[-1])
 
 
 class Rollover:

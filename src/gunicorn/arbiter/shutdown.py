@@ -1,4 +1,6 @@
-"""Ending the workers: ask, wait, insist.
+"""The end of the server: a delay if one is wished for, then the workers: ask, wait, insist.
+
+During `shutdown_delay` everything goes on, except that health checks fail.
 
 A graceful end asks with TERM, a quick one with QUIT and then INT. Who is left after
 `graceful_timeout` seconds is killed. An operator who signals again is in a hurry: a graceful end
@@ -24,6 +26,21 @@ INSIST = 1.0
 
 LAST_WAIT = 5.0
 """Seconds to wait for processes that were killed; one stuck in the kernel is left to init."""
+
+
+def begin_delay(arbiter: Arbiter) -> None:
+    """Go on serving for `shutdown_delay`, while the application's health checks fail."""
+    arbiter.stop_at = time.monotonic() + arbiter.cfg.shutdown_delay
+    arbiter.log.info("Stopping in %g s (shutdown_delay)", arbiter.cfg.shutdown_delay)
+    arbiter.notify("STOPPING=1\nSTATUS=Serving until shutdown_delay is over")
+    for member in arbiter.workforce.pool.all():
+        member.worker.tmp.stopping = True
+
+
+def end_delay(arbiter: Arbiter) -> None:
+    """Stop when the delay is over."""
+    if arbiter.stop_at is not None and time.monotonic() >= arbiter.stop_at:
+        arbiter.stopping = arbiter.stopping or "graceful"
 
 
 def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
