@@ -35,6 +35,9 @@ def app(environ, start_response):
 """
 """Echoes the query; the field X-Worker tells which process answered."""
 
+LATE = 0.25
+"""Seconds beyond the slowest usual request from which on a request is late."""
+
 PAUSE = 0.003
 """Seconds between two requests of a client, so that the clients do not starve the server."""
 
@@ -107,13 +110,18 @@ class Load:
         took = sorted(took for began, took in self.seconds if began >= self.mark)
         return took[min(len(took) - 1, int(len(took) * share))] - self.usual
 
+    @property
+    def late(self) -> int:
+        """How many requests took more than LATE longer than the slowest usual one."""
+        return sum(took > self.usual + LATE for began, took in self.seconds if began >= self.mark)
+
     def report(self, what: str) -> None:
         """Print the counts."""
         print(
             f"{what}: {self.answered} answered by {len(self.workers)} workers,"
             f" {len(self.failed_fresh)} fresh and {len(self.failures) - len(self.failed_fresh)}"
             f" kept failed, {self.reopened} reopened; slowest {self.extra() * 1000:+.0f} ms"
-            f" against the slowest before ({self.usual * 1000:.0f} ms)"
+            f" against the slowest before ({self.usual * 1000:.0f} ms), {self.late} late"
         )
         for failure in self.failures[:10]:
             print("   ", failure)

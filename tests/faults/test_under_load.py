@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -89,32 +90,55 @@ def test_reloads_that_are_called_off(serve: Serve, tmp_path: Path) -> None:
     assert server.log().count("The old generation goes on serving") == 2
 
 
+def upgrade(server: Server, old: int, folder: Path) -> int:
+    """USR2 to the arbiter `old`; returns the pid of the new one, whose workers serve."""
+    beside = folder / "pid.2"
+    os.kill(old, signal.SIGUSR2)
+    server.until(beside.exists, "the new pidfile")
+    new = int(beside.read_text())
+    server.wait_workers(2, pid=new)
+    return new
+
+
+def retire(server: Server, old: int, new: int, folder: Path, signals: Sequence[int]) -> None:
+    """End the arbiter `old` by signals, and wait until `new` has its pidfile."""
+    for signum in signals:
+        os.kill(old, signum)
+        if signum == signal.SIGWINCH:
+            server.until(lambda: server.workers(old) == [new], "the end of the old workers")
+    if old == server.pid:
+        assert server.wait() == 0
+    server.until(lambda: not alive(old), "the end of the old arbiter")
+    pidfile = folder / "pid"
+    server.until(lambda: pidfile.exists() and pidfile.read_text() == f"{new}\n", "the pidfile")
+
+
 @pytest.mark.alone
 @pytest.mark.slow
 def test_upgrades_of_the_binary(serve: Serve, tmp_path: Path) -> None:
+    """Three that succeed, and one in between that fails."""
     server = serve("-w", "2", "--pid", "pid", files={"gunicorn.conf.py": ""})
+    arbiters = [server.pid]
+    retirements = [(signal.SIGTERM,), (signal.SIGWINCH, signal.SIGQUIT), (signal.SIGTERM,)]
     with Load(server) as load:
         load.settle(0.5)
-        (tmp_path / "gunicorn.conf.py").write_text("raise RuntimeError('not this one')\n")
-        server.send_signal(signal.SIGUSR2)
-        server.wait_for("The new master .* ended with code 1; this one goes on")
-        assert (tmp_path / "pid").read_text() == f"{server.pid}\n"
-        (tmp_path / "gunicorn.conf.py").write_text("")
-        server.send_signal(signal.SIGUSR2)
-        server.until((tmp_path / "pid.2").exists, "the new pidfile")
-        newer = int((tmp_path / "pid.2").read_text())
-        server.wait_workers(2, pid=newer)
-        load.go_on(0.5)
-        server.send_signal(signal.SIGTERM)
-        assert server.wait() == 0
-        pidfile = tmp_path / "pid"
-        server.until(
-            lambda: pidfile.exists() and pidfile.read_text() == f"{newer}\n", "the pidfile"
-        )
-        load.go_on(0.5)
-    load.report("an upgrade that fails and one that succeeds")
+        for number, signals in enumerate(retirements):
+            if number == 1:
+                (tmp_path / "gunicorn.conf.py").write_text("raise RuntimeError('not this one')\n")
+                os.kill(arbiters[-1], signal.SIGUSR2)
+                server.wait_for("The new master .* ended with code 1; this one goes on")
+                assert (tmp_path / "pid").read_text() == f"{arbiters[-1]}\n"
+                assert not (tmp_path / "pid.2").exists()
+                (tmp_path / "gunicorn.conf.py").write_text("")
+            new = upgrade(server, arbiters[-1], tmp_path)
+            load.go_on(0.3)
+            retire(server, arbiters[-1], new, tmp_path, signals)
+            arbiters.append(new)
+            load.go_on(0.3)
+    load.report(f"{len(arbiters) - 1} upgrades (TERM; WINCH and QUIT; TERM), 1 that failed")
     assert_smooth(load)
-    os.kill(newer, signal.SIGTERM)
+    assert len(load.workers) >= 2 * len(arbiters)
+    os.kill(arbiters[-1], signal.SIGTERM)
     server.assert_nothing_left(timeout=20)
 
 
