@@ -332,8 +332,8 @@ class ConnectionLife(CallSide):
         self.state = CLOSED
         self.calm = False
         self.loop.forget(self)
-        # The environ leads back here, by way of `wsgi.early_hints`.
-        self.request = self.http.request = None
+        # The environ leads back here, by way of `wsgi.early_hints`, and so does a response.
+        self.request = self.response = self.http.request = None
         self.http.variables = {}
         self.sock.close()
         self.outbox.clear()
