@@ -74,7 +74,7 @@ def install_all() -> dict[str, str]:
     for peer in PEERS:
         if peer != "bjoern":
             step(peer, places.MAIN)
-    step("gunicorn from PyPI", places.PYPI, "gunicorn")
+    step("gunicorn from PyPI", places.PYPI, "gunicorn", "gevent", "packaging")
     with tempfile.TemporaryDirectory() as directory:
         tree = copy_of_tree(Path(directory))
         step("gunicorn", places.MAIN, *from_tree(tree))

@@ -9,7 +9,7 @@ from .servers import SERVERS
 
 MIB = 1 << 20
 
-PEERS = tuple(server.key for server in SERVERS if server.peer and not server.key.endswith("-log"))
+PEERS = tuple(server.key for server in SERVERS if server.peer and not server.special)
 ALL = ("floor", "ours", "ours-pure", *PEERS)
 REAL = ("ours", *PEERS)
 """The floor sends one constant and no more."""
@@ -98,6 +98,25 @@ SCENARIOS: tuple[Scenario, ...] = (
         "hello:app",
         script="browser.lua",
         servers=("ours", "ours-log", "pypi-sync", "pypi-sync-log"),
+    ),
+    Scenario(
+        "threads",
+        "Hello, four threads",
+        "hello:app",
+        servers=("ours", "ours-gthread", "granian-4", "pypi-gthread-4"),
+    ),
+    Scenario(
+        "gevent",
+        "Hello, gevent",
+        "hello:app",
+        servers=("ours", "ours-gevent", "gevent", "pypi-gevent"),
+    ),
+    Scenario(
+        "gevent-fresh",
+        "Hello, gevent, a connection for each request",
+        "hello:app",
+        script="close.lua",
+        servers=("ours", "ours-gevent", "gevent", "pypi-gevent"),
     ),
 )
 

@@ -28,6 +28,8 @@ class Server:
     peer: bool = True
     """Somebody else's server: counts where a target says "the best peer"."""
     keep_alive: bool = True
+    special: bool = False
+    """Stands in the tables that name it, and in no other."""
 
     def argv(self, app: str, port: int) -> list[str]:
         """The command that serves `app`, a "module:callable", on this port of 127.0.0.1."""
@@ -44,6 +46,16 @@ def _gunicorn(*more: str) -> tuple[str, ...]:
     )
 
 
+def _granian(threads: int) -> tuple[str, ...]:
+    """Granian with so many threads for the application."""
+    return (
+        *("{bin}/granian", "--interface", "wsgi", "--http", "1", "--workers", "1"),
+        *("--blocking-threads", str(threads), "--runtime-threads", "1", "--backlog", "2048"),
+        *("--no-ws", "--no-access-log", "--log-level", "warning"),
+        *("--host", "127.0.0.1", "--port", "{port}", "{app}"),
+    )
+
+
 def _started(name: str) -> tuple[str, ...]:
     """The command for a peer that start.py runs."""
     return ("{bin}/python", str(places.HERE / "start.py"), name, "{app}", "{port}")
@@ -53,12 +65,7 @@ ACCESS_LOG = ("--access-logfile", "access.log")
 """The default format, to a file in the server's own temporary directory."""
 NO_CONTROL = "--no-control-socket"
 """Without it PyPI's Gunicorn leaves a socket in the home directory."""
-GRANIAN = (
-    *("{bin}/granian", "--interface", "wsgi", "--http", "1", "--workers", "1"),
-    *("--blocking-threads", "1", "--runtime-threads", "1", "--backlog", "2048"),
-    *("--no-ws", "--no-access-log", "--log-level", "warning"),
-    *("--host", "127.0.0.1", "--port", "{port}", "{app}"),
-)
+FOUR_THREADS = ("--worker-class", "gthread", "--threads", "4")
 # Without keep-alive: http11-socket has it, but one process then answers one connection and leaves
 # the others to wait until that is closed; the router (http) has it and costs more than closing.
 # The field tells the client what happens anyway.
@@ -89,7 +96,7 @@ SERVERS: tuple[Server, ...] = (
     ),
     Server("fastwsgi", "FastWSGI", _started("fastwsgi"), distribution="fastwsgi"),
     Server("bjoern", "bjoern", _started("bjoern"), distribution="bjoern"),
-    Server("granian", "Granian", GRANIAN, distribution="granian"),
+    Server("granian", "Granian", _granian(1), distribution="granian"),
     Server("uwsgi", "uWSGI", UWSGI, distribution="pyuwsgi", keep_alive=False),
     Server("gevent", "gevent.pywsgi", _started("gevent"), distribution="gevent"),
     Server("waitress", "waitress", _started("waitress"), distribution="waitress"),
@@ -117,6 +124,7 @@ SERVERS: tuple[Server, ...] = (
         _gunicorn(*ACCESS_LOG),
         distribution="gunicorn",
         peer=False,
+        special=True,
     ),
     Server(
         "pypi-sync-log",
@@ -126,6 +134,48 @@ SERVERS: tuple[Server, ...] = (
         distribution="gunicorn",
         install_step="gunicorn from PyPI",
         keep_alive=False,
+        special=True,
+    ),
+    Server(
+        "ours-gthread",
+        "gunicorn, this tree, gthread with 4 threads",
+        _gunicorn(*FOUR_THREADS),
+        distribution="gunicorn",
+        peer=False,
+        special=True,
+    ),
+    Server(
+        "granian-4",
+        "Granian with 4 blocking threads",
+        _granian(4),
+        distribution="granian",
+        special=True,
+    ),
+    Server(
+        "pypi-gthread-4",
+        "Gunicorn from PyPI, gthread with 4 threads",
+        _gunicorn(NO_CONTROL, *FOUR_THREADS),
+        environment=places.PYPI,
+        distribution="gunicorn",
+        install_step="gunicorn from PyPI",
+        special=True,
+    ),
+    Server(
+        "ours-gevent",
+        "gunicorn, this tree, gevent",
+        _gunicorn("--worker-class", "gevent"),
+        distribution="gunicorn",
+        peer=False,
+        special=True,
+    ),
+    Server(
+        "pypi-gevent",
+        "Gunicorn from PyPI, gevent",
+        _gunicorn(NO_CONTROL, "--worker-class", "gevent"),
+        environment=places.PYPI,
+        distribution="gunicorn",
+        install_step="gunicorn from PyPI",
+        special=True,
     ),
 )
 

@@ -52,6 +52,10 @@ TARGETS: tuple[Target, ...] = (
     Target("response-1m", BEST_PEER, 1.0, figure="rate"),
     Target("file-10m", BEST_PEER, 1.0, figure="rate"),
     Target("flask", BEST_PEER, 1.0),
+    Target("threads", "granian-4", 1.0, server="ours-gthread"),
+    Target("threads", "pypi-gthread-4", 0.12, server="ours-gthread"),
+    Target("gevent", "pypi-gevent", 0.35, server="ours-gevent"),
+    Target("gevent-fresh", "pypi-gevent", 0.35, server="ours-gevent"),
 )
 
 MEMORY_BOUND = 1.05
