@@ -8,10 +8,9 @@ begun, and each ends when it is sent, so the disk holds little more than what is
 from __future__ import annotations
 
 import os
-from collections import deque
 from typing import TYPE_CHECKING
 
-from gunicorn.workers.outbox import FileRange, Outbox
+from gunicorn.workers.outbox import FileRange, Outbox, Queue
 from gunicorn.workers.room import Room
 from gunicorn.workers.temporary import NO_ROOM, TemporaryFiles, write_all
 
@@ -62,13 +61,13 @@ class ResponseSpool:
         """Add `data` to the end of `outbox` by way of a file; False when there is no room."""
         if self.backlog(outbox) + len(data) > self.limit:
             return False
-        return self.append(outbox.queue, data)
+        return self.append(outbox.to_fill(), data)
 
     def move(self, outbox: Outbox) -> bool:
         """Put in files what `outbox` has in memory; False when some of it has to stay."""
         if self.backlog(outbox) + outbox.size > self.limit:
             return False
-        old, new = outbox.queue, outbox.queue.__class__()
+        old, new = outbox.queue, Queue()
         while old:
             entry = old[0]
             if isinstance(entry, FileRange):
@@ -88,7 +87,7 @@ class ResponseSpool:
         """Bytes of a response that are in files and not yet sent."""
         return sum(each.count - each.sent for each in outbox.queue if isinstance(each, Segment))
 
-    def append(self, queue: deque[memoryview | FileRange], data: bytes | memoryview) -> bool:
+    def append(self, queue: Queue, data: bytes | memoryview) -> bool:
         """Put `data` in the file at the end of `queue`, or in a new one."""
         last = queue[-1] if queue else None
         size = len(data)

@@ -30,9 +30,9 @@ def keep_working_memory() -> None:
 
 
 def trimmer() -> Callable[[int], Any] | None:
-    """malloc_trim(3), where there is one. It is asked for late: `ctypes` itself takes memory."""
+    """malloc_trim(3), where there is one."""
     with contextlib.suppress(ImportError, OSError, AttributeError):
-        import ctypes  # noqa: PLC0415 - see above
+        import ctypes  # noqa: PLC0415 - not every build of Python has it
 
         function: Callable[[int], Any] = ctypes.CDLL(None).malloc_trim
         return function
@@ -44,6 +44,8 @@ class Thrift:
 
     def __init__(self) -> None:
         self.most = 0
+        # Asked for now: what `ctypes` leaves between the objects of a crowd would keep their place.
+        self.trim = trimmer()
 
     def look(self, connections: int) -> None:
         """Called now and then with the number of connections."""
@@ -51,6 +53,5 @@ class Thrift:
             self.most = connections
         elif self.most >= CROWD and connections <= self.most // 2:
             self.most = connections
-            trim = trimmer()
-            if trim is not None:
-                trim(0)
+            if self.trim is not None:
+                self.trim(0)
