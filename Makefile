@@ -59,13 +59,14 @@ fuzz: fuzz/.venv/.installed
 	done
 
 # The modules are built apart, in build/asan, and found there before those of the environment.
+# Everything takes several times as long.
 asan: fuzz/.venv/.installed
 	rm -rf build/asan
 	CFLAGS="-fsanitize=address -fno-omit-frame-pointer -g" LDFLAGS="-fsanitize=address" \
 		fuzz/.venv/bin/python setup.py --quiet build --build-base build/asan --build-lib build/asan/lib
 	PYTHONPATH=$(CURDIR)/build/asan/lib LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
 		PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
-		fuzz/.venv/bin/python -m pytest $(SANITIZED)
+		fuzz/.venv/bin/python -m pytest --timeout 600 $(SANITIZED)
 
 # The source package is installed where no compiler can be found: then the Python parser serves.
 packages:
