@@ -306,7 +306,11 @@ def test_slow_clients_with_large_heads_make_way(serve: Serve, worker_class: str)
             answer = client.answer()
             assert (answer.status, answer.closes) == (408, True)
         server.until(lambda: memory(server) - before < 24 * MIB, "less memory")
-        last = crowd[-1]
-        last.send(b"\r\n")
-        assert last.answer().status == 200
+        answered = 0
+        for client in others:
+            # Not a byte more is read of those that were refused.
+            with contextlib.suppress(ConnectionError):
+                client.send(b"\r\n")
+                answered += client.answer().status == 200
+        assert 10 <= answered < len(others) / 2
         assert server.get("/").status == 200
