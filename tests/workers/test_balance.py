@@ -135,24 +135,43 @@ def test_over_a_unix_socket(tmp_path: Path) -> None:
         assert {answer[4] for answer in answers} == {"a"}
 
 
-def test_both_busy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", CLASSES, ids=["sync", "gthread"])
+def test_both_busy(tmp_path: Path, options: tuple[str, ...]) -> None:
     """While all are busy connections wait in one queue; who is free first takes them."""
-    options = ("--workers", "2", "--keep-alive", "30")
+    options += ("--keep-alive", "30")
     with Server("app:app", *options, cwd=tmp_path, files={"app.py": APP}) as server:
         server.wait_workers(2)
-        first, *others = on_one_worker(server, 6)
-        home = first.ask()[0]
-        second = Kept(server)
-        until(lambda: second.ask()[0] != home or reconnect(second, server), "the other worker")
-        first.send("/3")
-        second.send("/0.6")
+        threads = 2 if "--threads" in options else 1
+        first = on_one_worker(server, threads + 5)
+        home = first[0].ask()[0]
+        for client in first[:threads]:
+            client.send("/3")
         time.sleep(0.1)
-        began = time.monotonic()
+        # What home has no thread for goes to the other worker, and keeps all of that busy too.
+        second = first[threads : 2 * threads]
+        for client in second:
+            client.send("/0.6")
+        time.sleep(0.2)
+        began, before = time.monotonic(), cpu_time(server.workers())
+        others = first[2 * threads :]
         for client in others:
             client.send()
-        for client in others:
+        new = Kept(server)
+        new.send()
+        time.sleep(0.2)
+        assert cpu_time(server.workers()) - before < 0.1, "taken, and given back at once"
+        for client in [*second, *others, new]:
             assert client.answer()[0] != home
         assert time.monotonic() - began < 2.5
+
+
+def cpu_time(pids: list[int]) -> float:
+    """Seconds for which these processes have run so far (proc(5))."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def reconnect(client: Kept, server: Server) -> bool:

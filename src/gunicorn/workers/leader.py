@@ -213,8 +213,9 @@ class LeaderLoop(OutsideLoop):
         for fd, mask in events:
             channel = self.channels.get(fd)
             if isinstance(channel, ListenerChannel):
-                if not self.idle and self.turns.is_nobody_elses():
-                    # It is to wait with the others, not until none of them waits any more.
+                if not self.idle and self.turns.is_alone(self.now):
+                    # It is to wait with the others, not until none of them waits any more. With
+                    # siblings it waits for them too: the first thread that is free accepts it.
                     channel.on_event(mask)
                 else:
                     wanted = True
@@ -278,7 +279,7 @@ class LeaderLoop(OutsideLoop):
             self.start_accepting()
 
     def start_accepting(self) -> None:
-        if self.leader is not self.guard or self.idle or self.turns.is_nobody_elses():
+        if self.leader is not self.guard or self.idle or self.turns.is_alone(self.now):
             super().start_accepting()
 
     def refresh_clock(self) -> float:

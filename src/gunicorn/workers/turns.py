@@ -47,20 +47,24 @@ class Turns:
 
     def is_anothers(self, now: float, connections: int) -> bool:
         """Whether to leave the next one to a sibling; `connections` is what this worker has."""
-        if now >= self.recount_at:
-            self.recount_at = now + RECOUNT
-            self.others = self.slot.others()
-        if not self.others or not connections:
+        if self.is_alone(now) or not connections:
             return False
         # Who has many may be ahead by a few: more turns would make even shares no evener.
         fewer = connections - connections // 8
         waits = self.slot.waits_with_fewer
         return any(waits(each, fewer, now) for each in self.others) and self.slept == times_slept()
 
-    def is_nobody_elses(self) -> bool:
-        """Whether no other worker accepts, so that none is done out of its share.
+    def is_alone(self, now: float) -> bool:
+        """Whether there is no other worker, busy or not, as of some moments ago."""
+        if now >= self.recount_at:
+            self.recount_at = now + RECOUNT
+            self.others = self.slot.others()
+        return not self.others
 
-        As of the last time that `is_anothers` was asked.
+    def is_nobody_elses(self) -> bool:
+        """Whether no other worker accepts at present, so that none is done out of its share.
+
+        Those are asked that there were when it was last to be known whose turn it is.
         """
         return not any(map(self.slot.accepts_at, self.others))
 
