@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -167,6 +168,33 @@ def test_the_service_manager_is_told(serve: Serve, tmp_path: Path) -> None:
         assert reloading["RELOADING"] == "1"
         assert before <= int(reloading["MONOTONIC_USEC"]) / 1e6 <= time.monotonic()
         assert manager.next()["READY"] == "1"
+        assert server.stop() == 0
+        assert manager.next() == {"STOPPING": "1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "broken", "status"),
+    [
+        (
+            "app.py",
+            "1 / 0\n",
+            r"Reload called off: worker \d+ of the new generation failed to boot",
+        ),
+        ("gunicorn.conf.py", "timeout = 'soon'\n", r"Reload called off: .*timeout = 'soon'.*"),
+    ],
+)
+def test_the_service_manager_is_told_of_a_reload_that_is_called_off(
+    serve: Serve, tmp_path: Path, name: str, broken: str, status: str
+) -> None:
+    manager = Manager(tmp_path / "notify")
+    with manager.socket:
+        server = serve(env={"NOTIFY_SOCKET": manager.path})
+        assert manager.next()["READY"] == "1"
+        (tmp_path / name).write_text(broken)
+        server.send_signal(signal.SIGHUP)
+        assert manager.next()["RELOADING"] == "1"
+        assert manager.next() == {"READY": "1"}, "it serves, as before"
+        assert re.fullmatch(status, manager.next()["STATUS"])
         assert server.stop() == 0
         assert manager.next() == {"STOPPING": "1"}
 

@@ -55,7 +55,7 @@ class Load:
     """Clients of `server`, `fresh` and `kept`, until the context is left or `stop` is called."""
 
     def __init__(self, server: Server, fresh: int = 4, kept: int = 4) -> None:
-        self.server = server
+        self.port = server.port
         self.failures: list[Failure] = []
         self.seconds: list[tuple[float, float]] = []
         self.reopened = 0
@@ -132,7 +132,7 @@ class Load:
             began = time.monotonic()
             used = talk is not None
             if talk is None:
-                talk = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=20)
+                talk = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
             try:
                 closes = self._ask(talk, fresh)
             except (OSError, http.client.HTTPException, AssertionError) as error:

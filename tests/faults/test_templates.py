@@ -119,6 +119,24 @@ def test_logs_are_reopened_in_the_template_too(serve: Serve, tmp_path: Path) -> 
     server.until(lambda: "Booting worker" in log.read_text(), "a new worker in the new log")
 
 
+def test_where_orphans_cannot_be_adopted_the_arbiter_preloads(serve: Serve, tmp_path: Path) -> None:
+    """As on systems without PR_SET_CHILD_SUBREAPER, which the configuration pretends here."""
+    conf = "import gunicorn.arbiter.preload as p\np.become_subreaper = lambda: False\n"
+    files = {"app.py": VERSION, "gunicorn.conf.py": conf}
+    server = serve("-w", "2", "--preload", files=files)
+    server.wait_for("The application is preloaded in the master, .*: reloads will not change its")
+    server.wait_workers(2)
+    assert answer(server)[0] == server.pid
+    (tmp_path / "app.py").write_text("1 / 0\n")
+    server.send_signal(signal.SIGHUP)
+    server.wait_for("Reload done")
+    loaded, _, _, version = answer(server)
+    assert (loaded, version) == (server.pid, "VERSION")
+    refused = serve("--refork-after", "5", files=files, wait=False)
+    assert refused.wait() == 1
+    refused.wait_for("refork_after: needs Linux")
+
+
 def test_nothing_outlives_an_arbiter_that_is_killed(serve: Serve) -> None:
     server = serve("-w", "2", "--preload", "--refork-after", "1000")
     server.wait_workers(3)

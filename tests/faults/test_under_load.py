@@ -14,6 +14,7 @@ import pytest
 
 from tests.faults.conftest import Serve
 from tests.faults.load import APP, Load
+from tests.ports import free_port
 from tests.servers import Server, alive, until
 
 SLOW_IMPORT = "import time\ntime.sleep(2)\n" + APP
@@ -31,6 +32,12 @@ def assert_smooth(load: Load, slowest: float = 1.5) -> None:
     assert load.extra() < slowest
 
 
+def assert_unnoticed(load: Load) -> None:
+    """Nobody failed, and not one request was late."""
+    assert load.failures == []
+    assert load.late == 0
+
+
 @pytest.mark.alone
 def test_a_few_reloads(serve: Serve) -> None:
     server = serve("-w", "2")
@@ -39,7 +46,7 @@ def test_a_few_reloads(serve: Serve) -> None:
         for count in range(1, 4):
             reload(server, count)
     load.report("3 reloads")
-    assert_smooth(load)
+    assert_unnoticed(load)
     assert len(load.workers) >= 6
 
 
@@ -53,20 +60,22 @@ def test_twenty_reloads(serve: Serve, options: tuple[str, ...]) -> None:
         for count in range(1, 21):
             reload(server, count)
     load.report(f"20 reloads {options}")
-    assert_smooth(load)
+    assert_unnoticed(load)
 
 
 @pytest.mark.alone
 @pytest.mark.slow
-def test_a_reload_of_an_application_that_is_slow_to_import(serve: Serve, tmp_path: Path) -> None:
-    server = serve("-w", "2", "--reload-surge", "100%")
-    server.wait_serving(2)
+@pytest.mark.parametrize("options", [(), ("--reload-surge", "100%"), ("--preload",)])
+def test_a_reload_of_an_application_that_is_slow_to_import(
+    serve: Serve, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    server = serve("-w", "2", *options)
     with Load(server) as load:
         load.settle()
         (tmp_path / "app.py").write_text(SLOW_IMPORT)
         reload(server, 1)
-    load.report("a reload with 2 s of import")
-    assert_smooth(load)
+    load.report(f"a reload with 2 s of import {options}")
+    assert_unnoticed(load)
 
 
 @pytest.mark.alone
@@ -85,9 +94,42 @@ def test_reloads_that_are_called_off(serve: Serve, tmp_path: Path) -> None:
         (tmp_path / "gunicorn.conf.py").write_text("timeout = 20\n")
         reload(server, 1)
     load.report("a broken application and a broken configuration")
-    assert_smooth(load)
+    assert_unnoticed(load)
     assert "ZeroDivisionError" in server.log()
     assert server.log().count("The old generation goes on serving") == 2
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        pytest.param(("--preload",), marks=pytest.mark.slow),
+        pytest.param(("--threads", "3"), marks=pytest.mark.slow),
+        pytest.param(("-k", "gevent"), marks=pytest.mark.slow),
+    ],
+)
+def test_addresses_that_come_and_go(serve: Serve, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """A reload adds an address, another drops the first; each serves as long as it is there."""
+    conf, first, second = tmp_path / "gunicorn.conf.py", free_port(), free_port()
+    conf.write_text(f"bind = ['127.0.0.1:{first}']\n")
+    server = serve("-w", "2", *options, bind="", address=("127.0.0.1", first))
+    server.until(lambda: server.get("/?x").text == "x", "an answer")
+    with Load(server) as dropped:
+        dropped.settle(0.5)
+        conf.write_text(f"bind = ['127.0.0.1:{first}', '127.0.0.1:{second}']\n")
+        reload(server, 1)
+        server.address = ("127.0.0.1", second)
+        with Load(server) as added:
+            added.settle(0.5)
+            conf.write_text(f"bind = ['127.0.0.1:{second}']\n")
+            reload(server, 2)
+            added.go_on(0.3)
+    dropped.report("the address that is dropped")
+    added.report("the address that is added")
+    assert_unnoticed(added)
+    assert [one for one in dropped.failures if "ConnectionRefused" not in one.error] == []
+    assert dropped.failures, "it is gone in the end"
 
 
 def upgrade(server: Server, old: int, folder: Path) -> int:
@@ -212,8 +254,10 @@ def test_workers_that_grow(serve: Serve) -> None:
     assert len(load.workers) > 2
 
 
-def test_term_in_the_middle(serve: Serve) -> None:
-    server = serve("-w", "2")
+@pytest.mark.parametrize("options", [(), ("--threads", "3"), ("-k", "gevent")])
+def test_term_in_the_middle(serve: Serve, options: tuple[str, ...]) -> None:
+    server = serve("-w", "2", *options)
+    server.wait_serving(2)
     with Load(server) as load:
         load.settle(0.5)
         server.send_signal(signal.SIGTERM)

@@ -2,6 +2,7 @@
 
     begin       read the configuration, open what it adds, start the workers of a new generation
     advance     the arbiter starts new workers and retires an old one for each that has booted
+    part        before the last of these: sockets that are dropped are left to the old workers
     finish      all have booted: what only the old generation needs is let go
     call off    new workers cannot boot: back to the old configuration and generation
 
@@ -10,6 +11,7 @@ Requests to reload that come meanwhile fold into one more passage after this.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -66,6 +68,9 @@ class Rollover:
         self.failures = 0
         self.old_workers = arbiter.num_workers
         self.old_sockets = list(arbiter.listeners.sockets)
+        self.parted = False
+        self.parting = 0
+        """Process id of the old template once it was ended, to be rid of the sockets it has."""
         arbiter.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             self._begin()
@@ -86,6 +91,9 @@ class Rollover:
         The first failure does, unless others have booted: then it may be chance, up to a bound.
         """
         self.failures += 1
+        if self.parted:
+            # All had booted, and the old generation is on its way out.
+            return False
         return not self.new.booted or self.failures >= FAILURES
 
     def call_off(self, reason: str) -> None:
@@ -106,11 +114,26 @@ class Rollover:
         )  # fmt: skip
         arbiter.notify(f"STATUS=Reload called off: {reason}")
 
-    def drop_old_listeners(self) -> None:
-        """Close the sockets that only the old generation served."""
-        for listener in self.old_sockets:
-            if listener not in self.arbiter.listeners.sockets:
-                self.arbiter.listeners.discard(listener, shared=self.arbiter.upgrade.beside_another)
+    def part(self) -> bool:
+        """Leave sockets that are dropped to the old workers; whether nobody else has them now.
+
+        Called before the last of these is asked to go: who closes a listener last takes in the
+        connections that wait there, and only a worker can serve them.
+        """
+        self.parted = True
+        if self.drop_old_listeners() and self.old.template is not None:
+            self.parting = self.old.template.pid
+            self.old.end_template()
+        return not (self.parting and _is_there(self.parting))
+
+    def drop_old_listeners(self) -> bool:
+        """Close the sockets that only the old generation served; whether there were any."""
+        sockets = self.arbiter.listeners.sockets
+        dropped = [listener for listener in self.old_sockets if listener not in sockets]
+        self.old_sockets = [listener for listener in self.old_sockets if listener in sockets]
+        for listener in dropped:
+            self.arbiter.listeners.discard(listener, shared=self.arbiter.upgrade.beside_another)
+        return bool(dropped)
 
     def _begin(self) -> None:
         arbiter = self.arbiter
@@ -152,3 +175,12 @@ class Rollover:
         proctitle.set_title(f"master [{arbiter.proc_name}]")
         arbiter.notify("READY=1")
         arbiter.log.info("Reload done: generation %s serves", self.new.number)
+
+
+def _is_there(pid: int) -> bool:
+    """Whether a child has not been reaped yet."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

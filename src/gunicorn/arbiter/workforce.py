@@ -56,12 +56,24 @@ class Workforce:
     def balance(self, generation: Generation, wanted: int) -> None:
         """Go a step towards `wanted` workers of the generation, and no others."""
         passage = self.pool.passage(generation, wanted)
-        for member in passage.retire:
-            self.retire(member)
+        if self._may_retire(passage.retire, generation):
+            for member in passage.retire:
+                self.retire(member)
         for _ in range(min(passage.start, self._at_once())):
             if not self.backoff.over(time.monotonic()):
                 break
             self.spawn(generation)
+
+    def _may_retire(self, members: Sequence[Member], generation: Generation) -> bool:
+        """Whether these may go now; the last of an old generation wait for what must precede."""
+        rollover = self.arbiter.rollover
+        others = self.pool.others(generation)
+        return (
+            rollover is None
+            or not others
+            or any(member not in members for member in others)
+            or rollover.part()
+        )
 
     def _at_once(self) -> int:
         """How many more workers may be started now.
@@ -209,16 +221,21 @@ class Workforce:
     def retire(self, member: Member) -> None:
         """Have a worker finish its requests and end; listeners that are dropped are its last."""
         listeners = self.arbiter.listeners.sockets
-        self._close(member, [one for one in member.worker.sockets if one not in listeners])
+        dropped = [one for one in member.worker.sockets if one not in listeners]
+        self._close(member, [] if self._shares_listeners() else dropped)
         self.signal(member, signal.SIGTERM)
 
     def end_all(self, *, graceful: bool) -> None:
         """Have every worker end, after its requests if `graceful`."""
-        shared = self.arbiter.upgrade.beside_another or self.arbiter.listeners.lent
+        shared = self._shares_listeners()
         for member in self.pool.all():
             member.worker.tmp.stopping = True
             self._close(member, [] if shared else member.worker.sockets)
             self.signal(member, signal.SIGTERM if graceful else signal.SIGQUIT)
+
+    def _shares_listeners(self) -> bool:
+        """Whether somebody else may accept from the listeners that are closed here."""
+        return bool(self.arbiter.upgrade.beside_another or self.arbiter.listeners.lent)
 
     @staticmethod
     def _close(member: Member, listeners: Sequence[Any]) -> None:

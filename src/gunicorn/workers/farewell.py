@@ -12,8 +12,12 @@ arbiter is gone) each worker first takes in what is waiting.
 
 from __future__ import annotations
 
+import array
+import contextlib
 import os
 import socket
+import struct
+import sys
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.scoreboard import CLOSING
@@ -21,6 +25,9 @@ from gunicorn.scoreboard import CLOSING
 if TYPE_CHECKING:
     from gunicorn.workers.channels import ListenerChannel
     from gunicorn.workers.loop import EventLoop
+
+SO_ATTACH_FILTER = 26
+SYN, ACK = 0x02, 0x10
 
 MOST = 4096
 """Connections taken from one listener at most, which is more than the kernel keeps by default."""
@@ -46,11 +53,15 @@ class Farewell:
         self.announce()
         loop = self.loop
         worker = loop.worker
-        closing = int(loop.cells[CLOSING]) if os.getppid() == worker.ppid else -1
+        told = os.getppid() == worker.ppid
+        # Without an arbiter each worker takes some; another arbiter may have the same listeners.
+        closing = int(loop.cells[CLOSING]) if told else -1
         loop.stop_accepting()
         for index, listener in enumerate(loop.listeners):
             if listener.sock.fileno() >= 0:
                 if closing >> index & 1:
+                    if told:
+                        refuse_more(listener.sock)
                     self.queued.append(_Queue(listener))
                 listener.sock.close()
 
@@ -65,12 +76,44 @@ class Farewell:
                     self.loop.log.debug("A connection of the queue: %s", error)
 
 
+def refuse_more(listener: Any) -> None:
+    """Have the kernel ignore whoever begins to connect from now on (Linux, TCP).
+
+    Otherwise a connection could be completed after the last was accepted and before the listener is
+    closed, which resets it. Who is ignored tries again within a second, and is refused.
+    """
+    if sys.platform != "linux" or listener.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    # Classic BPF on the TCP header (RFC 9293, 3.1): drop SYN without ACK, let the rest pass.
+    program = array.array(
+        "B",
+        b"".join(
+            struct.pack("HBBI", *step)
+            for step in (
+                (0x30, 0, 0, 13),  # ldb [13]: the flags
+                (0x54, 0, 0, SYN | ACK),  # and
+                (0x15, 0, 1, SYN),  # jeq
+                (0x06, 0, 0, 0),  # ret: nothing of the packet
+                (0x06, 0, 0, 0xFFFFFFFF),  # ret: all of it
+            )
+        ),
+    )
+    address, size = program.buffer_info()
+    with contextlib.suppress(OSError):
+        # Where the kernel has no filters the gap stays.
+        listener.setsockopt(
+            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", size // 8, address)
+        )
+
+
 class _Queue:
     """The connections that waited at a listener; looks like the listener to who accepts."""
 
     def __init__(self, listener: ListenerChannel) -> None:
         self.address = listener.address
         self.sock = self
+        own = listener.sock
+        self.family, self.type, self.proto = own.family, own.type, own.proto
         self.waiting: list[tuple[socket.socket, Any]] = []
         try:
             while len(self.waiting) < MOST:
@@ -82,3 +125,8 @@ class _Queue:
 
     def accept(self) -> tuple[socket.socket, Any]:
         return self.waiting.pop()
+
+    def _accept(self) -> tuple[int, Any]:
+        """As that of socket.socket: what `accept` of the standard library is made of."""
+        client, peer = self.waiting.pop()
+        return client.detach(), peer
