@@ -7,7 +7,7 @@ with (mallopt(3), M_MMAP_THRESHOLD), so it is shown one.
 
 And one small object at the end of the heap, which outlives a crowd of clients, keeps all that was
 freed below it. glibc has malloc_trim(3) for that, which takes time, so it is called when the
-number of connections has fallen far, and not more often.
+number of connections has fallen far, once more when it has come to rest, and not more often.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from typing import Any
 
 CROWD = 100
 """Connections that are worth the call."""
+
+LOOKS = 6
+"""Looks after the last time that the number has halved, until the call is made once more."""
 
 
 WORKING_MEMORY = 4 * 1024 * 1024
@@ -44,6 +47,8 @@ class Thrift:
 
     def __init__(self) -> None:
         self.most = 0
+        self.looks_left = 0
+        """How often to look until the last of a crowd will have gone, too; 0 after that."""
         # Asked for now: what `ctypes` leaves between the objects of a crowd would keep their place.
         self.trim = trimmer()
 
@@ -53,5 +58,14 @@ class Thrift:
             self.most = connections
         elif self.most >= CROWD and connections <= self.most // 2:
             self.most = connections
-            if self.trim is not None:
-                self.trim(0)
+            self.looks_left = LOOKS
+            self.give_back()
+        elif self.looks_left:
+            self.looks_left -= 1
+            if not self.looks_left:
+                self.give_back()
+
+    def give_back(self) -> None:
+        """Let the system have what is free."""
+        if self.trim is not None:
+            self.trim(0)
