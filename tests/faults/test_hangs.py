@@ -111,6 +111,15 @@ def test_a_request_that_makes_progress_for_too_long(serve: Serve) -> None:
     assert b"hello" in ask(server, "/")
 
 
+@pytest.mark.parametrize("worker_class", ["gevent", "tornado"])
+def test_request_timeout_is_refused_where_requests_are_not_known(
+    serve: Serve, worker_class: str
+) -> None:
+    server = serve("--request-timeout", "5", "-k", worker_class, wait=False)
+    assert server.wait() == 1
+    server.wait_for(f"request_timeout: workers of the class {worker_class} work on many requests")
+
+
 def test_a_worker_that_does_not_boot_in_time(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2", "--boot-timeout", "1")
     old = server.wait_serving(2)

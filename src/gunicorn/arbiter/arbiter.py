@@ -26,7 +26,7 @@ from gunicorn.arbiter.refork import Refork
 from gunicorn.arbiter.signals import SignalQueue, name_of
 from gunicorn.arbiter.template import Template, succeed
 from gunicorn.arbiter.upgrade import Upgrade
-from gunicorn.arbiter.watch import Watch, can_weigh
+from gunicorn.arbiter.watch import Watch, can_weigh, limits_requests
 from gunicorn.arbiter.workforce import Workforce
 from gunicorn.compiled import parser_in_use
 from gunicorn.cpus import UsableCPUs
@@ -259,6 +259,12 @@ class Arbiter:
         cfg.worker_class.setup()
         cfg.worker_class.check_config(cfg, self.log)
         self.preload.check(cfg)
+        if cfg.request_timeout and not limits_requests(cfg.worker_class):
+            raise ConfigError(
+                f"request_timeout: workers of the class {cfg.worker_class_str} work on many"
+                " requests at a time, and nobody notes how long each lasts. Use sync or gthread,"
+                " or leave it out."
+            )
         if cfg.worker_max_memory and not can_weigh():
             raise ConfigError(
                 "worker_max_memory: this system has no /proc, which tells the memory of processes."

@@ -68,6 +68,9 @@ class Worker:
     can_become_template: ClassVar[bool] = False
     """Whether `fork_template` may be asked for (refork_after): one thread serves everything."""
 
+    serves_one_by_one: ClassVar[bool] = False
+    """Whether there is one request at a time, so that the scoreboard tells how long it lasts."""
+
     limits_requests: ClassVar[bool] = False
     """Whether the worker sees to `request_timeout` itself; else the arbiter aborts it."""
 

@@ -15,6 +15,7 @@ class SyncWorker(Worker):
     """Serves requests one after the other; the event loop keeps all clients meanwhile."""
 
     can_become_template = True
+    serves_one_by_one = True
 
     siblings: ClassVar[Siblings | None] = None
     """The queue that workers pass connections on by; made before they are forked."""

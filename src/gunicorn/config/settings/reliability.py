@@ -46,7 +46,7 @@ SETTINGS = (
         request it was and where each thread stood. With gthread the successor is started first,
         and the worker ends when its other requests are done, after `graceful_timeout` at most.
         Requests are looked at once a second. The time that the rest of a response takes to leave
-        does not count. 0, the default, sets no limit.
+        does not count. For sync and gthread. 0, the default, sets no limit.
         """,
     ),
     Declaration(
