@@ -66,6 +66,9 @@ class Load:
         self._ended = threading.Event()
         kinds = [True] * fresh + [False] * kept
         self._threads = [threading.Thread(target=self._ask_on, args=(kind,)) for kind in kinds]
+        self._threads.append(threading.Thread(target=self._feel_stalls))
+        self.stall = 0.0
+        """Seconds by which a sleep of the clients' process was too long, at most, since settled."""
 
     def __enter__(self) -> Load:
         for thread in self._threads:
@@ -91,6 +94,7 @@ class Load:
         """Note how slow requests are as it is; what comes after this is measured against it."""
         self.go_on(seconds)
         self.usual = max(took for _, took in self.seconds)
+        self.stall = 0.0
         self.mark = time.monotonic()
 
     def go_on(self, seconds: float) -> None:
@@ -112,8 +116,12 @@ class Load:
 
     @property
     def late(self) -> int:
-        """How many requests took more than LATE longer than the slowest usual one."""
-        return sum(took > self.usual + LATE for began, took in self.seconds if began >= self.mark)
+        """How many requests took more than LATE longer than the slowest usual one.
+
+        Where the machine is so busy that processes which want to run do not, by so much more.
+        """
+        limit = self.usual + LATE + self.stall
+        return sum(took > limit for began, took in self.seconds if began >= self.mark)
 
     def report(self, what: str) -> None:
         """Print the counts."""
@@ -122,9 +130,16 @@ class Load:
             f" {len(self.failed_fresh)} fresh and {len(self.failures) - len(self.failed_fresh)}"
             f" kept failed, {self.reopened} reopened; slowest {self.extra() * 1000:+.0f} ms"
             f" against the slowest before ({self.usual * 1000:.0f} ms), {self.late} late"
+            f" (the machine stalled for {self.stall * 1000:.0f} ms)"
         )
         for failure in self.failures[:10]:
             print("   ", failure)
+
+    def _feel_stalls(self) -> None:
+        while not self._ended.is_set():
+            began = time.monotonic()
+            time.sleep(PAUSE)
+            self.stall = max(self.stall, time.monotonic() - began - PAUSE)
 
     def _ask_on(self, fresh: bool) -> None:
         talk: http.client.HTTPConnection | None = None

@@ -127,7 +127,7 @@ def test_addresses_that_come_and_go(serve: Serve, tmp_path: Path, options: tuple
             added.go_on(0.3)
     dropped.report("the address that is dropped")
     added.report("the address that is added")
-    assert_unnoticed(added)
+    assert_smooth(added)
     assert [one for one in dropped.failures if "ConnectionRefused" not in one.error] == []
     assert dropped.failures, "it is gone in the end"
 
