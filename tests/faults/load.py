@@ -125,10 +125,13 @@ class Load:
 
     def report(self, what: str) -> None:
         """Print the counts."""
+        # A server that stops may answer none that began after it was told to.
+        later = any(began >= self.mark for began, _ in self.seconds)
+        slowest = f"{self.extra() * 1000:+.0f} ms" if later else "none"
         print(
             f"{what}: {self.answered} answered by {len(self.workers)} workers,"
             f" {len(self.failed_fresh)} fresh and {len(self.failures) - len(self.failed_fresh)}"
-            f" kept failed, {self.reopened} reopened; slowest {self.extra() * 1000:+.0f} ms"
+            f" kept failed, {self.reopened} reopened; slowest {slowest}"
             f" against the slowest before ({self.usual * 1000:.0f} ms), {self.late} late"
             f" (the machine stalled for {self.stall * 1000:.0f} ms)"
         )
