@@ -9,6 +9,7 @@ import sys
 from setuptools import Extension, setup
 
 MODULES = (
+    "gunicorn._libc",
     "gunicorn.http._head",
     "gunicorn.http._response",
     "gunicorn.logs._line",

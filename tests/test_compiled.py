@@ -9,9 +9,22 @@ from __future__ import annotations
 import os
 import sys
 
-from gunicorn import compiled
+import pytest
+
+from gunicorn import compiled, libc
 
 
 def test_the_compiled_modules_are_there_as_the_environment_wants() -> None:
     wanted = os.environ.get("GUNICORN_PURE_PYTHON") != "1" and sys.implementation.name == "cpython"
     assert compiled.available() == wanted
+
+
+def test_memory_can_be_trimmed_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the C library has malloc_trim(3), as glibc does."""
+    found = libc.trimmer()
+    monkeypatch.setenv("GUNICORN_PURE_PYTHON", "1")
+    plain = libc.trimmer()
+    assert (found is None) == (plain is None)
+    if found is not None and plain is not None:
+        assert found(0) in {0, 1}
+        assert plain(0) in {0, 1}

@@ -11,6 +11,7 @@ import importlib.util
 import os
 
 MODULES = (
+    "gunicorn._libc",
     "gunicorn.http._head",
     "gunicorn.http._response",
     "gunicorn.logs._line",

@@ -13,8 +13,9 @@ import time
 from typing import TYPE_CHECKING
 
 from gunicorn.arbiter import child
-from gunicorn.arbiter.template import Template, become_subreaper
+from gunicorn.arbiter.template import Template
 from gunicorn.errors import ConfigError, HaltServer
+from gunicorn.libc import become_subreaper
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter

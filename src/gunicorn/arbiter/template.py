@@ -42,23 +42,12 @@ if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
     from gunicorn.arbiter.generation import Generation
 
-PR_SET_CHILD_SUBREAPER = 36
 ANSWER_TIME = 10.0
 """Seconds that a template has to fork a worker, the pre_fork hook included."""
 ADOPTION_TIME = 10.0
 """Seconds that a worker waits to become the arbiter's child."""
 MESSAGE = 2048
 """Bytes of the longest message."""
-
-
-def become_subreaper() -> bool:
-    """Have orphaned descendants become children of this process; False where it cannot be."""
-    if not sys.platform.startswith("linux"):
-        return False
-    import ctypes  # noqa: PLC0415 - rarely needed, and slow to import
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    return bool(libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
 class Template:

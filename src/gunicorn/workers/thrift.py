@@ -12,9 +12,7 @@ number of connections has fallen far, once more when it has come to rest, and no
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable
-from typing import Any
+from gunicorn.libc import trimmer
 
 CROWD = 100
 """Connections that are worth the call."""
@@ -32,16 +30,6 @@ def keep_working_memory() -> None:
     bytes(WORKING_MEMORY)
 
 
-def trimmer() -> Callable[[int], Any] | None:
-    """malloc_trim(3), where there is one."""
-    with contextlib.suppress(ImportError, OSError, AttributeError):
-        import ctypes  # noqa: PLC0415 - not every build of Python has it
-
-        function: Callable[[int], Any] = ctypes.CDLL(None).malloc_trim
-        return function
-    return None
-
-
 class Thrift:
     """Watches the number of connections of a worker, and trims when most have gone."""
 
@@ -49,7 +37,7 @@ class Thrift:
         self.most = 0
         self.looks_left = 0
         """How often to look until the last of a crowd will have gone, too; 0 after that."""
-        # Asked for now: what `ctypes` leaves between the objects of a crowd would keep their place.
+        # Asked for now: what `ctypes` may leave between the objects of a crowd would stay there.
         self.trim = trimmer()
 
     def look(self, connections: int) -> None:

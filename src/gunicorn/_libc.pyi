@@ -1,0 +1,6 @@
+"""The compiled half of `gunicorn.libc`."""
+
+CAN_TRIM: bool
+
+def malloc_trim(pad: int, /) -> bool: ...
+def become_subreaper() -> bool: ...
