@@ -38,6 +38,10 @@ LAST_LOOK = 1.0
 """Seconds that requests get for their clean-up when they are ended by force."""
 
 
+HOOKS = ("pre_request", "post_request")
+"""What is not called, as requests are gevent's."""
+
+
 class HandlerServers:
     """A server of gevent's for each listener of `worker`."""
 
@@ -147,9 +151,6 @@ class HandlerServers:
             worker.handle_postponed()
             gevent.sleep(PAUSE)
         self.pool.kill(timeout=LAST_LOOK)
-
-
-HOOKS = ("pre_request", "post_request")
 
 
 def adapted(handler: type[Any]) -> type[Any]:

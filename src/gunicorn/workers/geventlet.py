@@ -19,7 +19,8 @@ except ImportError as error:
         name="eventlet",
     ) from error
 
-from gunicorn.workers.greenlets import GreenWorker, Spot
+from gunicorn.workers.green_worker import GreenWorker
+from gunicorn.workers.hub import Spot
 from gunicorn.workers.poller import READ
 
 if TYPE_CHECKING:

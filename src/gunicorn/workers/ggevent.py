@@ -16,7 +16,8 @@ except ImportError as error:
         name="gevent",
     ) from error
 
-from gunicorn.workers.greenlets import GreenWorker, Spot
+from gunicorn.workers.green_worker import GreenWorker
+from gunicorn.workers.hub import Spot
 from gunicorn.workers.poller import READ
 
 EV_READ = 1

@@ -1,4 +1,4 @@
-"""Workers on green threads: one for each connection, on the hub of gevent or eventlet.
+"""The loop of green threads: one for each connection, on the hub of gevent or eventlet.
 
 How to think about it. A connection is the same state machine as in the event loop, in the same
 two implementations. What differs is who waits: each connection has a green thread that lets it go
@@ -17,30 +17,29 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from math import inf
 from time import monotonic
-from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from gunicorn import reloader
 from gunicorn.scoreboard import CONNECTIONS, REQUESTS, Slot
-from gunicorn.workers.base import Worker
 from gunicorn.workers.channels import ListenerChannel, WakeupChannel
 from gunicorn.workers.client import CLOSED, LINGER_TIME, RECEIVE_SIZE
 from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.handler import RequestHandler
+from gunicorn.workers.hub import Hub, Spot
 from gunicorn.workers.loop import FIRST_REQUEST_GRACE, NEXT_REQUEST_GRACE, EventLoop
 from gunicorn.workers.poller import READ
 from gunicorn.workers.shedding import expendable
 from gunicorn.workers.takeover import LentSocket, is_websocket
 from gunicorn.workers.tls import TLSConnection
+
+if TYPE_CHECKING:
+    from gunicorn.workers.green_worker import GreenWorker
 
 LAST_LOOK = 1.0
 """Seconds that requests get for their clean-up when they are ended by force."""
@@ -50,66 +49,6 @@ MAX_RESTING = 16
 
 YIELD = 0.01
 """Seconds for which the main green thread lets the others go first."""
-
-
-class Timer(Protocol):
-    """A call that is due later."""
-
-    def cancel(self) -> object: ...
-
-
-class Hub(Protocol):
-    """What a library of green threads does for a worker."""
-
-    plain_socket: type[socket.socket]
-    """The socket of the standard library, as it was before it was patched."""
-
-    def spawn(self, function: Callable[..., object], *args: Any) -> Any:
-        """Call `function` in a new green thread, which is returned."""
-
-    def rest(self) -> object:
-        """Wait until this green thread is resumed, and return the word that comes with it."""
-
-    def resume(self, thread: Any, word: object) -> None:
-        """Have a green thread that rests go on, soon."""
-
-    def spot(self, fd: int) -> Spot:
-        """A place to wait for a descriptor."""
-
-    def later(self, seconds: float, function: Callable[[], object]) -> Timer:
-        """Call a function that does not wait."""
-
-    def kill(self, threads: list[Any], seconds: float) -> None:
-        """End green threads, and wait for their end for at most so many seconds."""
-
-    def is_running(self) -> bool:
-        """Whether the hub itself runs at the moment, in which nothing may wait."""
-
-
-class Spot:
-    """Where one green thread at a time waits for a descriptor."""
-
-    hub: Hub
-
-    def wait(self, interest: int) -> bool:
-        """Wait for readiness; False when the wait was ended by `rouse`."""
-        raise NotImplementedError
-
-    def rouse(self) -> None:
-        """End the wait of the green thread that is here, if there is one."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """The descriptor is about to be closed: nobody waits here any more."""
-        raise NotImplementedError
-
-    def wait_for(self, interest: int, seconds: float) -> bool:
-        """The same as `wait`, for at most so many seconds."""
-        timer = self.hub.later(seconds, self.rouse)
-        try:
-            return self.wait(interest)
-        finally:
-            timer.cancel()
 
 
 class Attendant:
@@ -476,64 +415,3 @@ class GreenLoop(EventLoop):
         except OSError as error:
             if error.errno not in (errno.ENOTCONN, errno.ECONNRESET, errno.EAGAIN):
                 self.log.debug("Closing a connection that was taken over: %s", error)
-
-
-class GreenWorker(Worker):
-    """A worker that serves on green threads; subclasses say on whose."""
-
-    loop: GreenLoop | None = None
-
-    def init_process(self) -> None:
-        """Make the standard library cooperative before anything of the user's is imported."""
-        self.patch()
-        self.postponed: list[Callable[[], None]] = []
-        self.hub = self.new_hub()
-        super().init_process()
-
-    @classmethod
-    def patch(cls) -> None:
-        """Replace what waits in the standard library by what lets other green threads go on."""
-        raise NotImplementedError
-
-    def new_hub(self) -> Hub:
-        """A hub for this process, whatever its parent has had."""
-        raise NotImplementedError
-
-    def run(self) -> None:
-        """Serve until `alive` is False."""
-        self.loop = GreenLoop(self, self.hub)
-        self.loop.run()
-
-    def requests_in_progress(self) -> Iterable[tuple[Any, Any]]:
-        """The requests that the application works on, each with the address of its client."""
-        return self.loop.in_progress() if self.loop is not None else ()
-
-    def init_reloader(self) -> None:
-        """Watch by polling: waiting for the kernel would stop every green thread."""
-        engine = reloader.engine("poll")
-        self.reloader = engine(self.cfg.reload_extra_files, self.handle_source_change)
-
-    # Signals. A handler runs in the middle of whatever was running. In the hub it may not wait,
-    # and hooks and log handlers might: those calls are left to the main green thread, which the
-    # signal has woken.
-
-    def init_signals(self) -> None:
-        super().init_signals()
-        for signum in (signal.SIGQUIT, signal.SIGINT, signal.SIGABRT, signal.SIGUSR1):
-            handler = signal.getsignal(signum)
-            assert callable(handler)
-            signal.signal(signum, partial(self.handle_signal, handler))
-
-    def handle_signal(
-        self, handler: Callable[[int, FrameType | None], Any], sig: int, frame: FrameType | None
-    ) -> None:
-        """Call `handler` here, or in the main green thread."""
-        if self.hub.is_running():
-            self.postponed.append(lambda: handler(sig, None))
-        else:
-            handler(sig, frame)
-
-    def handle_postponed(self) -> None:
-        """Do what signals have asked for."""
-        while self.postponed:
-            self.postponed.pop(0)()

@@ -20,7 +20,6 @@ CROWD = 100
 LOOKS = 6
 """Looks after the last time that the number has halved, until the call is made once more."""
 
-
 WORKING_MEMORY = 4 * 1024 * 1024
 """Bytes of a block below which memory comes from the heap; twice as many stay at its end."""
 

@@ -26,7 +26,6 @@ TURN = 0.002
 
 WHO = getattr(resource, "RUSAGE_THREAD", resource.RUSAGE_SELF)
 
-
 RECOUNT = 0.1
 """Seconds for which it is remembered who the others are; the board has many empty places."""
 
