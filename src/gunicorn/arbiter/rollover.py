@@ -38,7 +38,7 @@ def advance(arbiter: Arbiter) -> None:
 
 def begin(arbiter: Arbiter) -> None:
     """Start a new generation; when that is impossible say why and stay as we are."""
-    arbiter.log.info("Hang up: Master")
+    arbiter.log.info("Hang up: %s", arbiter.name)
     try:
         arbiter.rollover = Rollover(arbiter)
     except (ConfigError, AppImportError) as error:
