@@ -5,17 +5,9 @@ GUNICORN_PURE_PYTHON=1 in the environment leaves it out on purpose.
 
 import os
 import sys
+from pathlib import Path
 
 from setuptools import Extension, setup
-
-MODULES = (
-    "gunicorn._libc",
-    "gunicorn.http._head",
-    "gunicorn.http._response",
-    "gunicorn.logs._line",
-    "gunicorn.workers._exchange",
-    "gunicorn.workers._lookout",
-)
 
 
 def extensions() -> list[Extension]:
@@ -26,11 +18,11 @@ def extensions() -> list[Extension]:
 
     modules = [
         Extension(
-            name,
-            [f"src/{name.replace('.', '/')}.pyx"],
+            ".".join(path.relative_to("src").with_suffix("").parts),
+            [str(path)],
             extra_compile_args=["-O3"],
         )
-        for name in MODULES
+        for path in sorted(Path("src").rglob("*.pyx"))
     ]
     translated = cythonize(modules, include_path=["src"], build_dir="build/cython")
     for extension in translated:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,14 @@ from gunicorn import compiled, libc
 def test_the_compiled_modules_are_there_as_the_environment_wants() -> None:
     wanted = os.environ.get("GUNICORN_PURE_PYTHON") != "1" and sys.implementation.name == "cpython"
     assert compiled.available() == wanted
+
+
+def test_no_compiled_module_is_forgotten() -> None:
+    """The build compiles every source that there is; these are looked for."""
+    package = Path(compiled.__file__).parent
+    sources = sorted(package.rglob("*.pyx"))
+    names = {".".join(each.relative_to(package.parent).with_suffix("").parts) for each in sources}
+    assert names == set(compiled.MODULES)
 
 
 def test_memory_can_be_trimmed_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
