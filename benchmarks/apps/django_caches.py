@@ -6,10 +6,9 @@ table of patterns: memory that grows while a process warms up, and then stays as
 
 from __future__ import annotations
 
-# Django brings no types.
-from django.conf import settings  # type: ignore[import-untyped]
-from django.core.wsgi import get_wsgi_application  # type: ignore[import-untyped]
-from django.urls import path  # type: ignore[import-untyped]
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.urls import path
 
 settings.configure(
     DEBUG=False,
@@ -53,7 +52,6 @@ settings.configure(
 
 app = get_wsgi_application()
 
-# The admin site needs the applications that get_wsgi_application sets up.
-from django.contrib import admin  # type: ignore[import-untyped]  # noqa: E402
+from django.contrib import admin  # noqa: E402 - it needs what get_wsgi_application sets up
 
 urlpatterns = [path("admin/", admin.site.urls)]

@@ -10,8 +10,9 @@ import hashlib
 import os
 import select
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,6 +116,15 @@ def options(spool: Path) -> str:
     return f"tmp_upload_dir = worker_tmp_dir = {str(spool)!r}\n"
 
 
+def at_once(work: Callable[..., None], arguments: Iterable[tuple[Any, ...]]) -> None:
+    """Call `work` with each of `arguments` in a thread of its own, and wait for all."""
+    threads = [threading.Thread(target=work, args=each) for each in arguments]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 SINGLE = [name for name in WORKER_CLASSES if name != "sync-siblings"]
 """Those with one worker, whose room the clients of a test share."""
 
@@ -135,14 +145,7 @@ def test_uploads_beyond_the_room_in_files_are_streamed(
         answers[number] = client.ask(head, bodies[number]).body
 
     with clients(server, 6) as crowd, Watch(server, spool) as watch:
-        threads = [
-            threading.Thread(target=upload, args=(number, client))
-            for number, client in enumerate(crowd)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(upload, enumerate(crowd))
     assert answers == {
         number: hashlib.sha256(body).hexdigest().encode() for number, body in enumerate(bodies)
     }
@@ -173,14 +176,7 @@ def test_responses_beyond_the_room_in_files_wait_for_their_clients(
         for client, path in zip(crowd, paths, strict=True):
             client.send(render(f"GET /blocks/{path} HTTP/1.1\nHost: a"))
         server.wait_for(r"\[WARNING\] A response cannot be kept in a file in .* is taken")
-        threads = [
-            threading.Thread(target=download, args=(client, path))
-            for client, path in zip(crowd, paths, strict=True)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once(download, zip(crowd, paths, strict=True))
     assert bodies == {path: expected(path) for path in paths}
     assert 10 * MIB < watch.most <= 20 * MIB
     assert server.log().count("[WARNING] A response cannot be kept") == 1

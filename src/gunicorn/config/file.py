@@ -53,7 +53,7 @@ def _read_file(path: str, settings: Config) -> list[Assignment]:
         "__builtins__": __builtins__,
     }
     try:
-        exec(code, names)  # noqa: S102  a configuration file is a program of the user's
+        exec(code, names)  # noqa: S102 - a configuration file is a program of the user's
     except Exception as exc:
         raise ConfigError(_raised(path, exc)) from exc
     return _assignments(path, tree, names, settings)
