@@ -7,11 +7,11 @@ change any more.
 
 from __future__ import annotations
 
-import gc
 import signal
 import time
 from typing import TYPE_CHECKING
 
+from gunicorn import collector
 from gunicorn.arbiter import child
 from gunicorn.arbiter.template import Template
 from gunicorn.errors import ConfigError, HaltServer
@@ -62,9 +62,8 @@ class Preload:
             " reloads will not change its code."
         )
         generation.cfg.worker_class.setup_preload()
-        self.arbiter.app.wsgi()
-        gc.collect()
-        gc.freeze()
+        with collector.at_rest():
+            self.arbiter.app.wsgi()
 
     def finish(self) -> None:
         """At the start: wait until the application is loaded. HaltServer when it cannot be."""

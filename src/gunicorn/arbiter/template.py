@@ -33,7 +33,7 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from gunicorn import proctitle
+from gunicorn import collector, proctitle
 from gunicorn.arbiter import child
 from gunicorn.errors import AppImportError
 from gunicorn.workers import hang
@@ -132,7 +132,8 @@ def _live(arbiter: Arbiter, generation: Generation, channel: socket.socket) -> N
         hang.install_dump(arbiter.log)
         proctitle.set_title(f"template [{generation.cfg.proc_name}]")
         generation.cfg.worker_class.setup_preload()
-        arbiter.app.wsgi()
+        with collector.at_rest():
+            arbiter.app.wsgi()
     except AppImportError as error:
         arbiter.log.error("The application cannot be loaded: %s", error)  # noqa: TRY400 - a wrong name needs no traceback
         code = child.APP_LOAD_ERROR

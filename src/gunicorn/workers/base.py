@@ -15,7 +15,6 @@ The constructor runs in the arbiter, everything else in the child.
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sys
 import threading
@@ -23,10 +22,10 @@ from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
-from gunicorn import reloader, scoreboard
+from gunicorn import collector, scoreboard
 from gunicorn.scoreboard import Slot
 from gunicorn.sock import ssl_context
-from gunicorn.workers import failure, hang, lifeline, privileges, refusal, spew
+from gunicorn.workers import failure, hang, lifeline, privileges, refusal
 
 if TYPE_CHECKING:
     import socket
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
     from gunicorn.config import Config
     from gunicorn.glogging import Logger
+    from gunicorn.reloader import Reloader
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -123,7 +123,7 @@ class Worker:
         self.template_wanted = False
         self.release_listeners: Callable[[], None] | None = None
         self.announce_end: Callable[[], None] | None = None
-        self.reloader: reloader.Reloader | None = None
+        self.reloader: Reloader | None = None
         self.ssl_context: ssl.SSLContext | None = None
         self.witness: hang.Witness | None = None
         self._interrupted = False
@@ -209,12 +209,12 @@ class Worker:
         raise NotImplementedError(f"{type(self).__name__} must define run()")
 
     def init_environment(self) -> None:
-        """Take on the identity and surroundings of a worker: variables, user, random numbers."""
+        """Take on the identity and surroundings of a worker: variables, user."""
         os.environ.update(self.cfg.env)
         privileges.drop(self.cfg.uid, self.cfg.gid, initgroups=self.cfg.initgroups)
-        # Otherwise all workers would draw the same numbers, the generator having been forked.
-        random.seed()
         if self.cfg.spew:
+            from gunicorn.workers import spew  # noqa: PLC0415 - rarely needed
+
             spew.install()
 
     def init_wakeup(self) -> None:
@@ -257,6 +257,8 @@ class Worker:
 
     def init_reloader(self) -> None:
         """Make the watcher of source files; it is started once the application is loaded."""
+        from gunicorn import reloader  # noqa: PLC0415 - rarely needed
+
         engine = reloader.engine(self.cfg.reload_engine)
         self.reloader = engine(self.cfg.reload_extra_files, self.handle_source_change)
 
@@ -268,7 +270,8 @@ class Worker:
         for the file to be mended.
         """
         try:
-            self.wsgi = self.app.wsgi()
+            with collector.at_rest():
+                self.wsgi = self.app.wsgi()
         except Exception as error:
             if self.reloader is None:
                 raise
@@ -388,7 +391,7 @@ class Worker:
         """
         refusal.answer(self.log, req, client, addr, exc)
 
-    def _serve_failure(self, error: Exception, watcher: reloader.Reloader) -> None:
+    def _serve_failure(self, error: Exception, watcher: Reloader) -> None:
         text = failure.describe(error)
         self.log.error("The application cannot be loaded:\n%s", text.rstrip())
         self.wsgi = failure.FailedApplication(text)
@@ -423,5 +426,7 @@ class Worker:
 def _retire_after(max_requests: int, jitter: int) -> int:
     if max_requests <= 0:
         return sys.maxsize
+    import random  # noqa: PLC0415 - rarely needed, and slow to import
+
     # Spread, so that workers started together do not all stop together.
     return max_requests + random.randint(0, jitter)  # noqa: S311 - spreads load, guards nothing
