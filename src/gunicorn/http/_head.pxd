@@ -1,7 +1,7 @@
 # What the compiled request head offers to other compiled modules.
 
 cdef enum:
-    NAME_SLOTS = 2048       # a power of two, at most half full
+    NAME_SLOTS = 2048       # a power of two, at most half of them used
     MAX_NAME_SIZE = 64
 
 cdef class Request:
@@ -25,15 +25,15 @@ cdef class Request:
 cdef struct Span:
     const unsigned char *start
     Py_ssize_t size
-    int slot
+    int number
     bint known      # it is the last value of this name once more
 
 
 cdef struct Name:
-    # A field name that has been seen, as it was spelt. `first` is the slot of the first spelling
+    # A field name that has been seen, as it was spelt. `first` is the number of the first spelling
     # that has the same variable: a field is repeated when its `first` comes up twice. `next` is
-    # the slot of the name that came after it last time. `value` belongs to the string that the
-    # parser keeps for this slot; `value_size` is 0 where there is none.
+    # the number of the name that came after it last time. `value` belongs to the string that the
+    # parser keeps for this name; `value_size` is 0 where there is none.
     unsigned int hash
     int size
     int kind
@@ -46,10 +46,11 @@ cdef struct Name:
 
 
 cdef class HeadParser:
-    cdef Name names[NAME_SLOTS + 1]  # the last is that before the first of a head
+    cdef Name *names                # in the order in which they came; 0 is before the first of a head
+    cdef unsigned short slots[NAME_SLOTS]   # numbers of names by hash; 0 is free
     cdef list variables
     cdef list values
-    cdef dict first_slots
+    cdef dict firsts
     cdef int known
     cdef unsigned int serial
     cdef unsigned int seed

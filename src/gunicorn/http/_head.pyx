@@ -21,6 +21,7 @@ from cpython.dict cimport PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_DecodeLatin1
 from libc.stdint cimport uint64_t  # noqa: F401 - for the C below
+from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memcpy
 
 from gunicorn.http import careful
@@ -149,6 +150,15 @@ cdef class Request:
 cdef class HeadParser:
     """`gunicorn.http.head.HeadParser` with a fast road of its own."""
 
+    def __cinit__(self):
+        # Pages of it become memory as names come.
+        self.names = <Name *>calloc(MAX_NAMES + 1, sizeof(Name))
+        if self.names == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.names)
+
     def __init__(self, policy):
         self.policy = policy
         self.python = PythonHeadParser(policy)
@@ -158,9 +168,9 @@ cdef class HeadParser:
         self.schemes = self.python.scheme_fields
         self.hosts = self.python.hosts
         self.limits_body = policy.limit_request_body > 0
-        self.variables = [None] * NAME_SLOTS
-        self.values = [""] * NAME_SLOTS
-        self.first_slots = {}
+        self.variables = [None] * (MAX_NAMES + 1)
+        self.values = [""] * (MAX_NAMES + 1)
+        self.firsts = {}
         # Clients choose the names, and must not know which of them meet in one slot.
         self.seed = int.from_bytes(os.urandom(4), "little")
 
@@ -200,7 +210,7 @@ cdef class HeadParser:
         cdef Py_ssize_t index
         cdef bint encoded = False
         cdef int minor, kind, found
-        cdef int slot = NAME_SLOTS      # its `next` is the name that mostly comes first
+        cdef int number = 0     # its `next` is the name that mostly comes first
         cdef Name *name
         cdef unsigned int hashed
         cdef int host = -1, length = -1, connection = -1, scheme = -1
@@ -251,10 +261,10 @@ cdef class HeadParser:
             if count == self.max_fields:
                 return None
             mark = at
-            name = &self.names[self.names[slot].next]
+            name = &self.names[self.names[number].next]
             size = name.size
             if size and end - at > size and at[size] == 58 and not memcmp(at, name.data, size):
-                slot = self.names[slot].next
+                number = self.names[number].next
                 at += size
             else:
                 hashed = self.seed
@@ -267,8 +277,8 @@ cdef class HeadParser:
                 found = self.find_name(mark, size, hashed)
                 if found < 0:
                     return None
-                self.names[slot].next = slot = found
-                name = &self.names[slot]
+                self.names[number].next = number = found
+                name = &self.names[number]
             if self.names[name.first].seen_in == serial:
                 return None
             self.names[name.first].seen_in = serial
@@ -307,7 +317,7 @@ cdef class HeadParser:
                     return None
             spans[count].start = mark
             spans[count].size = size
-            spans[count].slot = slot
+            spans[count].number = number
             count += 1
             at += 2
         if at - base > self.surely_within:
@@ -343,7 +353,7 @@ cdef class HeadParser:
                 return None
         cdef object secure = None
         if scheme >= 0:
-            secure = self.schemes[self.variables[spans[scheme].slot]]
+            secure = self.schemes[self.variables[spans[scheme].number]]
 
         # The meta-variables
         cdef str uri = SLASH if target_size == 1 else text(target, target_size)
@@ -357,7 +367,7 @@ cdef class HeadParser:
         for index in range(count):
             value = self.value_of(&spans[index])
             PyDict_SetItem(
-                variables, <object>PyList_GET_ITEM(self.variables, spans[index].slot), value
+                variables, <object>PyList_GET_ITEM(self.variables, spans[index].number), value
             )
             if index == scheme:
                 PyDict_SetItem(variables, URL_SCHEME, HTTPS if value == secure else HTTP)
@@ -392,28 +402,28 @@ cdef class HeadParser:
         """The value of a field: the last one of that name once more, if it is the same."""
         cdef str value
         if span.known:
-            return <str>PyList_GET_ITEM(self.values, span.slot)
+            return <str>PyList_GET_ITEM(self.values, span.number)
         value = text(span.start, span.size)
         if span.size <= MAX_MEMO and PyUnicode_IS_COMPACT_ASCII(value):
-            self.names[span.slot].value_size = 0
-            self.values[span.slot] = value
-            self.names[span.slot].value = <const char *>PyUnicode_DATA(value)
-            self.names[span.slot].value_size = span.size
+            self.names[span.number].value_size = 0
+            self.values[span.number] = value
+            self.names[span.number].value = <const char *>PyUnicode_DATA(value)
+            self.names[span.number].value_size = span.size
         return value
 
     cdef int find_name(self, const unsigned char *start, Py_ssize_t size, unsigned int hashed):
-        """The slot of a field name, which is learnt if there is room; -1 for a rare one."""
+        """The number of a field name, which is learnt if there is room; -1 for a rare one."""
         cdef int slot = hashed & (NAME_SLOTS - 1)
         cdef int tries = 0
-        cdef Name *name = &self.names[slot]
-        while name.size:
+        cdef Name *name
+        while self.slots[slot]:
+            name = &self.names[self.slots[slot]]
             if name.hash == hashed and name.size == size and not memcmp(name.data, start, size):
-                return slot
+                return self.slots[slot]
             tries += 1
             if tries == MAX_TRIES:
                 return -1
             slot = (slot + 1) & (NAME_SLOTS - 1)
-            name = &self.names[slot]
         if self.known == MAX_NAMES or memchr(start, 95, size) != NULL:
             return -1
         return self.learn_name(slot, start, size, hashed)
@@ -421,8 +431,9 @@ cdef class HeadParser:
     cdef int learn_name(
         self, int slot, const unsigned char *start, Py_ssize_t size, unsigned int hashed
     ):
-        """Keep a field name in the free `slot`, which is returned; -1 when that must not be."""
-        cdef Name *name = &self.names[slot]
+        """Number a field name, to be found in the free `slot`; -1 when that must not be."""
+        cdef Name *name
+        cdef int number
         cdef unsigned int serial = self.serial
         variable = sys.intern(careful.meta_variable(text(start, size)))
         if self.serial != serial:
@@ -433,15 +444,17 @@ cdef class HeadParser:
             if kind != PLAIN:
                 return -1
             kind = SCHEME
-        name.first = self.first_slots.setdefault(variable, slot)
+        number = self.known + 1
+        name = &self.names[number]
+        name.first = self.firsts.setdefault(variable, number)
         name.kind = kind
-        self.variables[slot] = variable
+        self.variables[number] = variable
         memcpy(name.data, start, size)
         name.hash = hashed
-        # From here on the slot is taken.
         name.size = <int>size
-        self.known += 1
-        return slot
+        self.slots[slot] = <unsigned short>number
+        self.known = number
+        return number
 
 
 cdef inline bint same_letters(const unsigned char *text, const char *lower, int size):

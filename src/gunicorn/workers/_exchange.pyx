@@ -16,6 +16,7 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.math cimport HUGE_VAL
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strerror
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport getpid
@@ -80,8 +81,8 @@ cdef struct Held:
 cdef class Steady:
     """What all connections of one loop share, at hand without a look-up."""
 
-    cdef char received[RECEIVE_SIZE]
-    cdef char sending[HELD_ROOM]
+    cdef char *received     # RECEIVE_SIZE bytes
+    cdef char *sending      # HELD_ROOM bytes
     cdef Held held[MAX_HELD]
     cdef int held_count
     cdef int released
@@ -105,6 +106,17 @@ cdef class Steady:
     cdef bint hooked
     cdef double keepalive
     cdef public double next_tick
+
+    def __cinit__(self, *_):
+        # Pages of these become memory where they are used, which mostly is at the beginning.
+        self.received = <char *>malloc(RECEIVE_SIZE)
+        self.sending = <char *>malloc(HELD_ROOM)
+        if self.received == NULL or self.sending == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.received)
+        free(self.sending)
 
     def __init__(self, loop, handler, response_class):
         """`loop` and `handler` are the worker's; their settings do not change any more."""
