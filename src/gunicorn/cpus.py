@@ -19,7 +19,7 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class UsableCPUs(int):
@@ -33,8 +33,7 @@ class UsableCPUs(int):
         return self
 
 
-@dataclass(frozen=True)
-class Quota:
+class Quota(NamedTuple):
     """CPU time that the processes of a control group may use together, in CPUs."""
 
     cpus: float
@@ -86,8 +85,7 @@ def _quotas(root: str) -> Iterator[Quota]:
                 yield from _quotas_above(root, mount, path)
 
 
-@dataclass(frozen=True)
-class Mount:
+class Mount(NamedTuple):
     """A hierarchy of control groups: the group `top` of it is found at `point`."""
 
     kind: str

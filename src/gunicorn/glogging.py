@@ -17,9 +17,8 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gunicorn.config.classes import is_own
 from gunicorn.errors import ConfigError
@@ -28,6 +27,9 @@ from gunicorn.logs.access import SafeAtoms
 from gunicorn.logs.batch import AccessBatch
 from gunicorn.logs.configure import configure
 from gunicorn.logs.handlers import LineHandler, descriptor, is_file, open_log
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 __all__ = ["Logger", "SafeAtoms"]
 
@@ -293,6 +295,8 @@ class Logger:
     def _access_by_seconds(
         self, resp: Any, req: Any, environ: dict[str, Any], seconds: float
     ) -> None:
+        from datetime import timedelta  # noqa: PLC0415 - slow to import, for plug-ins only
+
         self.access(resp, req, environ, timedelta(seconds=seconds))
 
     def _overrides(self, *names: str) -> bool:

@@ -262,7 +262,9 @@ def _share_port(listener: Listener) -> None:
 def _resolve(address: tuple[str, int]) -> tuple[int, tuple[str, int]]:
     """Return the family and the socket address of a host and port, IPv4 before IPv6."""
     host, port = address
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # The text of another script is encoded by IDNA; loading that for ASCII costs milliseconds.
+    name = host.encode() if host.isascii() else host
+    found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, target = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return family, target  # type: ignore[return-value]  # IPv6 has two numbers more
 

@@ -14,7 +14,6 @@ import sys
 from typing import Any, NoReturn
 
 from gunicorn.app.environment import Surroundings
-from gunicorn.arbiter import daemon
 from gunicorn.arbiter.arbiter import Arbiter
 from gunicorn.config import Config, classes, sources
 from gunicorn.errors import AppImportError, ConfigError
@@ -105,6 +104,8 @@ class BaseApplication:
             if self.cfg.check_config or self.cfg.print_config:
                 self._check()
             if self.cfg.daemon:
+                from gunicorn.arbiter import daemon  # noqa: PLC0415 - rarely needed
+
                 daemon.daemonize(self.cfg.enable_stdio_inheritance)
             Arbiter(self).run()
         except (ConfigError, AppImportError) as exc:

@@ -10,23 +10,22 @@ or called is the user's, and goes through unchanged.
 
 from __future__ import annotations
 
-import ast
 import importlib
-import inspect
 import os
-import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from keyword import iskeyword
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gunicorn.errors import AppImportError
+
+if TYPE_CHECKING:
+    import ast
 
 DEFAULT_ATTRIBUTE = "application"
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(NamedTuple):
     """A name taken apart. `arguments` and `keywords` count when it is a factory."""
 
     text: str
@@ -34,7 +33,7 @@ class Reference:
     attributes: tuple[str, ...]
     is_factory: bool = False
     arguments: tuple[Any, ...] = ()
-    keywords: dict[str, Any] = field(default_factory=dict)
+    keywords: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
     def parse(cls, text: str) -> Reference:
@@ -42,17 +41,31 @@ class Reference:
         module, _, expression = text.strip().partition(":")
         expression = expression.strip() or DEFAULT_ATTRIBUTE
         _check_module_name(text, module)
+        names = tuple(expression.split("."))
+        return (
+            cls(text, module, names) if _are_names(names) else cls._call(text, module, expression)
+        )
+
+    @classmethod
+    def _call(cls, text: str, module: str, expression: str) -> Reference:
+        """Take an expression apart that is not a name."""
+        import ast  # noqa: PLC0415 - rarely needed, and slow to import
+
         try:
             node: ast.expr = ast.parse(expression, mode="eval").body
         except (SyntaxError, ValueError):
             raise _malformed(text, expression) from None
+        called = node.func if isinstance(node, ast.Call) else node
+        names = tuple(ast.unparse(called).split("."))
+        if not _are_names(names):
+            raise _malformed(text, expression)
         if not isinstance(node, ast.Call):
-            return cls(text, module, _dotted(node, text, expression))
+            return cls(text, module, names)
         try:
             return cls(
                 text,
                 module,
-                _dotted(node.func, text, expression),
+                names,
                 is_factory=True,
                 arguments=tuple(ast.literal_eval(argument) for argument in node.args),
                 keywords={_keyword(word): ast.literal_eval(word.value) for word in node.keywords},
@@ -99,12 +112,8 @@ def _keyword(word: ast.keyword) -> str:
     return word.arg
 
 
-def _dotted(node: ast.expr, text: str, expression: str) -> tuple[str, ...]:
-    if isinstance(node, ast.Name):
-        return (node.id,)
-    if isinstance(node, ast.Attribute):
-        return (*_dotted(node.value, text, expression), node.attr)
-    raise _malformed(text, expression)
+def _are_names(words: Iterable[str]) -> bool:
+    return all(word.isidentifier() and not iskeyword(word) for word in words)
 
 
 def _import(reference: Reference) -> ModuleType:
@@ -124,6 +133,8 @@ def _import(reference: Reference) -> ModuleType:
 
 def _siblings(missing: str) -> list[str]:
     """The names of the modules that are where the missing one was expected."""
+    import pkgutil  # noqa: PLC0415 - rarely needed, and slow to import
+
     package, _, _ = missing.rpartition(".")
     folder = os.path.join(os.getcwd(), *package.split("."))
     prefix = f"{package}." if package else ""
@@ -163,6 +174,8 @@ def _make(factory: Any, reference: Reference) -> Any:
             f"application {reference.text!r}: the factory is {_kind(factory)}, "
             "not something to call"
         )
+    import inspect  # noqa: PLC0415 - rarely needed, and slow to import
+
     try:
         inspect.signature(factory).bind(*reference.arguments, **reference.keywords)
     except TypeError as exc:

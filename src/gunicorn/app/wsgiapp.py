@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from gunicorn.app import pastefile
 from gunicorn.app.base import Application
 from gunicorn.app.loading import import_app
 from gunicorn.errors import ConfigError
@@ -31,7 +30,11 @@ class WSGIApplication(Application):
         self._named = bool(args)
         if args:
             self.app_uri = args[0]
-        return pastefile.server_settings(opts.paste) if opts.paste else None
+        if not opts.paste:
+            return None
+        from gunicorn.app import pastefile  # noqa: PLC0415 - rarely needed
+
+        return pastefile.server_settings(opts.paste)
 
     def load_config(self) -> None:
         """Read all sources, and find out what to serve."""
@@ -49,6 +52,8 @@ class WSGIApplication(Application):
     def load(self) -> Any:
         """Load the application."""
         if self.cfg.paste is not None:
+            from gunicorn.app import pastefile  # noqa: PLC0415 - rarely needed
+
             return pastefile.load_app(self.cfg)
         uri = self.app_uri if self._named or not self.cfg.wsgi_app else self.cfg.wsgi_app
         return import_app(str(uri))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ class Application(Protocol):
         """Read the configuration anew into `cfg`; ConfigError leaves `cfg` as it was."""
 
 
-@dataclass(eq=False)
 class Generation:
     """One configuration with what the arbiter reads of it often; times in seconds, 0 for none.
 
@@ -40,12 +38,6 @@ class Generation:
     the process that its workers are forked from, if `wants_template` or once it has reforked.
     """
 
-    number: int
-    cfg: Config
-    worker_class: type[Worker]
-    listeners: list[Listener]
-    timeout: float
-    graceful_timeout: float
     boot_timeout: float = 0.0
     request_timeout: float = 0.0
     max_memory: int = 0
@@ -57,22 +49,33 @@ class Generation:
     seed: tuple[socket.socket, socket.socket] | None = None
     """The two ends of the channel to the worker that may become the template."""
 
+    def __init__(
+        self,
+        number: int,
+        cfg: Config,
+        worker_class: type[Worker],
+        listeners: list[Listener],
+        timeout: float,
+        graceful_timeout: float,
+    ) -> None:
+        self.number = number
+        self.cfg = cfg
+        self.worker_class = worker_class
+        self.listeners = listeners
+        self.timeout = timeout
+        self.graceful_timeout = graceful_timeout
+
     @classmethod
     def of(cls, number: int, cfg: Config, listeners: list[Listener]) -> Generation:
         """The generation that `cfg` describes."""
-        made = cls(
-            number,
-            cfg,
-            cfg.worker_class,
-            listeners,
-            cfg.timeout,
-            cfg.graceful_timeout,
-            cfg.boot_timeout,
-            0.0 if getattr(cfg.worker_class, "limits_requests", False) else cfg.request_timeout,
-            cfg.worker_max_memory,
-            cfg.refork_after,
-            cfg.reload_surge,
-        )
+        worker_class = cfg.worker_class
+        made = cls(number, cfg, worker_class, listeners, cfg.timeout, cfg.graceful_timeout)
+        made.boot_timeout = cfg.boot_timeout
+        if not getattr(worker_class, "limits_requests", False):
+            made.request_timeout = cfg.request_timeout
+        made.max_memory = cfg.worker_max_memory
+        made.refork_after = cfg.refork_after
+        made.surge = cfg.reload_surge
         if made.refork_after:
             made.seed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         return made

@@ -7,8 +7,7 @@ should go next, so that the main loop can say what happens in one line each.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gunicorn.arbiter.generation import Generation
 
@@ -22,13 +21,9 @@ SETTLING = 2.0
 """Seconds after which a worker that has loaded its application serves, heartbeat or not."""
 
 
-@dataclass(eq=False)
 class Member:
     """A worker, and the arbiter's own notes about it. Times are monotonic seconds."""
 
-    worker: Worker
-    generation: Generation
-    started: float
     retired: float | None = None
     """When it was asked to end gracefully."""
     aborted: float | None = None
@@ -43,6 +38,11 @@ class Member:
     """Whether it has served for a while after that."""
     outgrown: bool = False
     """Whether the arbiter wishes to replace it, once a successor has booted."""
+
+    def __init__(self, worker: Worker, generation: Generation, started: float) -> None:
+        self.worker = worker
+        self.generation = generation
+        self.started = started
 
     @property
     def pid(self) -> int:
@@ -70,8 +70,7 @@ class Member:
         return self.retired is not None or self.aborted is not None or self.killed
 
 
-@dataclass(frozen=True)
-class Passage:
+class Passage(NamedTuple):
     """The next step: which workers to retire now, and how many to start."""
 
     retire: list[Member]

@@ -10,13 +10,12 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gunicorn.arbiter.signals import name_of
 
 
-@dataclass(frozen=True)
-class Death:
+class Death(NamedTuple):
     """How a process ended: by itself with `code`, or by the signal `signum`."""
 
     pid: int

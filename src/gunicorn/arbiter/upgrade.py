@@ -13,8 +13,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
@@ -36,18 +34,18 @@ def _working_directory() -> str:
         return real
 
 
-@dataclass(frozen=True)
 class Command:
     """How this process was started; taken when the module is imported, before any chdir."""
 
-    cwd: str = field(default_factory=_working_directory)
-    executable: str = field(default_factory=lambda: sys.executable or sys.orig_argv[0])
-    arguments: Sequence[str] = field(default_factory=lambda: tuple(sys.orig_argv))
+    def __init__(self) -> None:
+        self.cwd = _working_directory()
+        self.executable = sys.executable or sys.orig_argv[0]
+        self.arguments = tuple(sys.orig_argv)
 
     def execute(self, environment: dict[str, str]) -> NoReturn:
         """Become that command again. OSError when it cannot be executed."""
         os.chdir(self.cwd)
-        os.execve(self.executable, list(self.arguments), environment)
+        os.execve(self.executable, self.arguments, environment)
 
 
 STARTED = Command()

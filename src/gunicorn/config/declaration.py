@@ -7,8 +7,7 @@ out from it, so a setting is described in exactly one place: its file in `gunico
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Validator = Callable[[Any], Any]
 """Turns a value as a user wrote it into the value the server uses.
@@ -19,8 +18,7 @@ Raises ValueError whose message says what is allowed.
 Action = Literal["store", "append", "store_true", "store_false"]
 
 
-@dataclass(frozen=True)
-class Declaration:
+class Declaration(NamedTuple):
     """One setting: its names, its values and its meaning.
 
     `default` must not be changed by anyone who gets it; `default_factory` replaces it where the
@@ -56,8 +54,7 @@ class Declaration:
         return head + (stop.strip() or "")
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """Settings that are read together, in the order in which people should meet them."""
 
     title: str

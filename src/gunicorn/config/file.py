@@ -13,9 +13,8 @@ import importlib
 import os
 import sys
 import traceback
-from dataclasses import dataclass
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn.config.config import Config, similar_setting
 from gunicorn.errors import ConfigError
@@ -23,8 +22,7 @@ from gunicorn.errors import ConfigError
 DEFAULT_FILE = "gunicorn.conf.py"
 
 
-@dataclass(frozen=True)
-class Assignment:
+class Assignment(NamedTuple):
     """A setting that a source gives a value."""
 
     name: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +46,8 @@ def callable_taking(parameters: tuple[str, ...], fewest: int | None = None) -> V
         for count in counts:
             if _accepts(function, count):
                 return function if count == len(parameters) else _called_with(function, count)
+        import inspect  # noqa: PLC0415 - rarely needed, and slow to import
+
         raise ValueError(
             f"expected a function of {len(parameters)} "
             f"parameter{'s' * (len(parameters) > 1)} ({', '.join(parameters)}); "
@@ -65,6 +66,8 @@ def _unset(name: str) -> Hook:
 
 
 def _accepts(function: Hook, count: int) -> bool:
+    import inspect  # noqa: PLC0415 - slow to import, and of no use without hooks
+
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):

@@ -15,7 +15,6 @@ import math
 import os
 import pwd
 import re
-import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -426,6 +425,8 @@ def request_parser(value: Any) -> str:
 
 def command_line(variable: str, text: str) -> list[str]:
     """The words of an environment variable that holds arguments."""
+    import shlex  # noqa: PLC0415 - rarely needed, and slow to import
+
     try:
         return shlex.split(text)
     except ValueError as exc:

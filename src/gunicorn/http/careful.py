@@ -7,7 +7,6 @@ exactly what the policy permits and otherwise raises the error of the first rule
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 from gunicorn.http.errors import (
@@ -58,22 +57,32 @@ def split_script_name(variables: dict[str, Any], script_name: str) -> None:
         variables["PATH_INFO"] = path[len(prefix) :]
 
 
-@dataclass
 class Head:
-    """A request head in parts."""
+    """A request head in parts.
 
-    method: str
-    target: str
-    path: str
-    query: str
-    version: tuple[int, int]
-    host: str | None = None
-    """The authority of an absolute-form target, which stands for Host (RFC 9112, 3.2.2)."""
+    `host` is the authority of an absolute-form target, which stands for Host (RFC 9112, 3.2.2).
+    """
 
-    lines: list[tuple[str, str]] = field(default_factory=list)
-    fields: dict[str, str] = field(default_factory=dict)
     script_name: str | None = None
     """SCRIPT_NAME as a trusted forwarder sent it."""
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        path: str,
+        query: str,
+        version: tuple[int, int],
+        host: str | None = None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.path = path
+        self.query = query
+        self.version = version
+        self.host = host
+        self.lines: list[tuple[str, str]] = []
+        self.fields: dict[str, str] = {}
 
 
 def read_head(data: bytes, policy: Policy, trusted: bool) -> Head:

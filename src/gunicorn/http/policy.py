@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 UNLIMITED_HEAD = 16 * 1024 * 1024
 """Bound, in bytes, on a request head where the user's limits set none: no buffer is without one."""
@@ -48,8 +48,10 @@ class TrustedPeers:
         )
 
 
-@dataclass(frozen=True)
-class Policy:
+NOBODY = TrustedPeers(())
+
+
+class Policy(NamedTuple):
     """Limits in bytes or counts (0 means that the user wants none), and permissions."""
 
     limit_request_line: int = 4094
@@ -69,10 +71,10 @@ class Policy:
 
     header_map: Literal["drop", "refuse", "dangerous"] = "drop"
     forwarder_headers: frozenset[str] = frozenset({"SCRIPT_NAME", "PATH_INFO"})
-    secure_scheme_headers: Mapping[str, str] = field(default_factory=dict)
-    forwarded_allow: TrustedPeers = field(default_factory=lambda: TrustedPeers(()))
+    secure_scheme_headers: Mapping[str, str] = MappingProxyType({})
+    forwarded_allow: TrustedPeers = NOBODY
     proxy_protocol: Literal["off", "v1", "v2", "auto"] = "off"
-    proxy_allow: TrustedPeers = field(default_factory=lambda: TrustedPeers(()))
+    proxy_allow: TrustedPeers = NOBODY
 
     @property
     def max_fields(self) -> int:

@@ -12,7 +12,7 @@ import ipaddress
 import re
 import socket
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gunicorn.http.errors import InvalidProxyHeader, InvalidProxyLine, excerpt
 
@@ -28,8 +28,7 @@ LINE_V1 = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class ProxyInfo:
+class ProxyInfo(NamedTuple):
     """What the proxy says; addresses are None where it does not say (UNKNOWN, LOCAL)."""
 
     protocol: str

@@ -15,12 +15,10 @@ every value escaped.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from json.encoder import encode_basestring_ascii as quote
 from os import getpid
 from typing import Any
 
@@ -96,6 +94,8 @@ def user(environ: Environ) -> str:
     scheme, _, credentials = authorization.partition(" ")
     if scheme.lower() != "basic":
         return NOTHING
+    import base64  # noqa: PLC0415 - rarely needed, and slow to import
+
     try:
         decoded = base64.b64decode(credentials.strip(), validate=True)
     except (binascii.Error, ValueError):
@@ -300,6 +300,7 @@ def _json_renderer(timestamp: Callable[[], str]) -> Renderer:
     The text is put together by hand, from the strings the json module quotes: an encoder called
     for a dictionary takes four times as long.
     """
+    from json.encoder import encode_basestring_ascii as quote  # noqa: PLC0415 - for this format only
 
     def quoted(value: str | None) -> str:
         return quote(value) if value else "null"

@@ -18,8 +18,7 @@ import json
 import os
 import select
 import socket
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 FACTS = (
     "SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR", "REMOTE_PORT",
@@ -31,8 +30,7 @@ MESSAGE_SIZE = 4096
 DESCRIPTOR_SIZE = array.array("i").itemsize
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """A connection that was passed on."""
 
     sock: socket.socket

@@ -6,7 +6,6 @@ siblings, if it may (see `sharing`), and otherwise waits for a thread of this wo
 
 from __future__ import annotations
 
-import dataclasses
 from math import inf
 from time import monotonic
 
@@ -39,7 +38,7 @@ class BalancedLoop(SharingLoop, LeaderLoop):
         self.draining = True
         self.farewell.release()
         self.drain_until = monotonic() + self.graceful_timeout
-        self.timeouts = dataclasses.replace(self.timeouts, keepalive=NEXT_REQUEST_GRACE)
+        self.timeouts = self.timeouts._replace(keepalive=NEXT_REQUEST_GRACE)
         self.hasten(monotonic())
         self.farewell.serve_queued()
 

@@ -20,7 +20,6 @@ import os
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from math import inf
 from time import monotonic
@@ -178,7 +177,7 @@ class GreenLoop(EventLoop):
         now = self.refresh_clock()
         deadline = now + self.graceful_timeout
         self.next_tick = now + NEXT_REQUEST_GRACE
-        self.timeouts = replace(self.timeouts, keepalive=NEXT_REQUEST_GRACE)
+        self.timeouts = self.timeouts._replace(keepalive=NEXT_REQUEST_GRACE)
         for client in list(self.clients.values()):
             connection = client.connection
             if client.taken is not None:

@@ -6,7 +6,6 @@ request. Nothing is imported to tell: an application of a framework has imported
 
 from __future__ import annotations
 
-import inspect
 import sys
 from typing import Any
 
@@ -23,6 +22,8 @@ def is_tornado(app: Any) -> bool:
 
 def is_asgi(app: Any) -> bool:
     """Whether calling `app` makes a coroutine, as with an ASGI 3 application."""
+    import inspect  # noqa: PLC0415 - slow to import; the application has done so
+
     call = app if inspect.isroutine(app) else type(app).__call__
     return inspect.iscoroutinefunction(call)
 

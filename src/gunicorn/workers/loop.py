@@ -15,7 +15,6 @@ import errno
 import select
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -215,7 +214,7 @@ class EventLoop:
         first = monotonic() + FIRST_REQUEST_GRACE
         following = self.next_tick = monotonic() + NEXT_REQUEST_GRACE
         # For responses that promised to keep the connection and are still on their way.
-        self.timeouts = replace(self.timeouts, keepalive=NEXT_REQUEST_GRACE)
+        self.timeouts = self.timeouts._replace(keepalive=NEXT_REQUEST_GRACE)
         for connection in list(self.connections.values()):
             if connection.http.idle:
                 grace = following if connection.used else first

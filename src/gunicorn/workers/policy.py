@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn.http.policy import Policy, TrustedPeers
 
@@ -36,8 +35,7 @@ def http_policy(cfg: Any) -> Policy:
     )
 
 
-@dataclass(frozen=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """Seconds that a connection may take for something."""
 
     header: float

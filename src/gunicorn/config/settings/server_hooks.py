@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -76,17 +75,16 @@ SECTION = Section(
             ("worker", "req"),
             "Called in a worker before the application is called for a request.",
         ),
-        dataclasses.replace(
-            hook(
-                "post_request",
-                _POST_REQUEST,
-                """
-                Called in a worker after a request was answered.
+        hook(
+            "post_request",
+            _POST_REQUEST,
+            """
+            Called in a worker after a request was answered.
 
-                A function of fewer parameters, `(worker, req)` or `(worker, req, environ)`, is
-                called with those.
-                """,
-            ),
+            A function of fewer parameters, `(worker, req)` or `(worker, req, environ)`, is
+            called with those.
+            """,
+        )._replace(
             validator=callable_taking(_POST_REQUEST, fewest=2),
         ),
         hook(
@@ -113,17 +111,16 @@ SECTION = Section(
             ("server",),
             "Called in the arbiter just before it exits.",
         ),
-        dataclasses.replace(
-            hook(
-                "ssl_context",
-                ("config", "default_ssl_context_factory"),
-                """
-                Called to make the ssl.SSLContext of the listeners; returns it.
+        hook(
+            "ssl_context",
+            ("config", "default_ssl_context_factory"),
+            """
+            Called to make the ssl.SSLContext of the listeners; returns it.
 
-                `default_ssl_context_factory()` makes the context that the settings describe, for
-                you to change. Set `minimum_version` here, for example.
-                """,
-            ),
+            `default_ssl_context_factory()` makes the context that the settings describe, for
+            you to change. Set `minimum_version` here, for example.
+            """,
+        )._replace(
             default=ssl_context,
             default_text="returns default_ssl_context_factory()",
         ),
