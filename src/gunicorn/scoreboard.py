@@ -3,8 +3,8 @@
 The arbiter makes the board before it forks, so the same pages are mapped into every worker
 (`mmap(-1, size)`, anonymous and shared). A worker writes only its own slot; the arbiter, and
 whoever reports statistics, only read. Some cells are the other way round: the arbiter writes and
-the worker reads (CLOSING, STOPPING, GIVEN_UP). Each cell has one writer; there is therefore no
-lock.
+the worker reads (CLOSING, STOPPING, GIVEN_UP, SHARED). Each cell has one writer; there is
+therefore no lock.
 
 Why not a file whose modification time is the heartbeat: a file lives on some file system, a slow
 disk under it stops the worker that only wanted to say it is alive, and every container needs
@@ -52,6 +52,8 @@ ACCEPTING = 10
 """1.0 while the worker takes new connections."""
 GIVEN_UP = 11
 """1.0 once the arbiter takes the worker for hanging. Written before it sends SIGABRT."""
+SHARED = 12
+"""1.0 while somebody outside this server may accept from the listeners. Written by the arbiter."""
 
 FRESH = 1.0
 """Seconds for which a heartbeat says that its worker runs."""
@@ -183,6 +185,15 @@ class Slot:
     @given_up.setter
     def given_up(self, value: bool) -> None:
         self.cells[GIVEN_UP] = float(value)
+
+    @property
+    def shared(self) -> bool:
+        """Whether another arbiter, or the service manager, has the listeners too."""
+        return bool(self.cells[SHARED])
+
+    @shared.setter
+    def shared(self, value: bool) -> None:
+        self.cells[SHARED] = float(value)
 
     def has_siblings(self) -> bool:
         """Whether there is another worker of the same generation."""

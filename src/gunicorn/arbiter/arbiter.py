@@ -142,6 +142,7 @@ class Arbiter:
             rollover.advance(self)
             self.workforce.balance(self.generation, self.num_workers)
             self.upgrade.follow()
+            self.workforce.note_sharing()
             self.faults = 0
         except Exception:
             self.faults += 1

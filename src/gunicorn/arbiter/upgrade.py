@@ -93,6 +93,7 @@ class Upgrade:
         if self.parent:
             arbiter.log.warning("USR2 signal ignored. Parent exists.")
             return
+        arbiter.workforce.note_sharing(shared=True)
         with arbiter.signals.held():
             pid = os.fork()
             if pid == 0:

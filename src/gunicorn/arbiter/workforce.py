@@ -99,6 +99,7 @@ class Workforce:
         self.started += 1
         slot = self.board.acquire()
         slot.stopping = arbiter.stop_at is not None
+        slot.shared = self._shares_listeners()
         started = slot.last_update()
         try:
             worker = self.make(generation, self.started, slot)
@@ -232,6 +233,15 @@ class Workforce:
             member.worker.tmp.stopping = True
             self._close(member, [] if shared else member.worker.sockets)
             self.signal(member, signal.SIGTERM if graceful else signal.SIGQUIT)
+
+    def note_sharing(self, shared: bool | None = None) -> None:
+        """Let workers know whether they and this arbiter are the only ones to have the listeners.
+
+        They cannot ask when they need to know: when the arbiter is gone.
+        """
+        shared = self._shares_listeners() if shared is None else shared
+        for member in self.pool.all():
+            member.worker.tmp.shared = shared
 
     def _shares_listeners(self) -> bool:
         """Whether somebody else may accept from the listeners that are closed here."""

@@ -20,7 +20,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.scoreboard import CLOSING
+from gunicorn.scoreboard import CLOSING, SHARED
 
 if TYPE_CHECKING:
     from gunicorn.workers.channels import ListenerChannel
@@ -54,13 +54,14 @@ class Farewell:
         loop = self.loop
         worker = loop.worker
         told = os.getppid() == worker.ppid
-        # Without an arbiter each worker takes some; another arbiter may have the same listeners.
+        # Without an arbiter each worker takes some.
         closing = int(loop.cells[CLOSING]) if told else -1
+        alone = told or not loop.cells[SHARED]
         loop.stop_accepting()
         for index, listener in enumerate(loop.listeners):
             if listener.sock.fileno() >= 0:
                 if closing >> index & 1:
-                    if told:
+                    if alone:
                         refuse_more(listener.sock)
                     self.queued.append(_Queue(listener))
                 listener.sock.close()
