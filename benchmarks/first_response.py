@@ -3,9 +3,10 @@
     python3 -m benchmarks.install                     # the environments, once
     benchmarks/.venv/bin/python -m benchmarks.first_response [ROUNDS]
 
-This tree and Gunicorn of PyPI take turns in random order. The client connects every millisecond
-until somebody listens, and sends one request. This is wall-clock time, so the machine must be
-quiet; the CPU time of the whole start, the second column, is not so particular.
+This tree, Gunicorn of PyPI and the least server that could be (`bare.py`: import, fork, accept)
+take turns in random order. The client connects every millisecond until somebody listens, and sends
+one request. This is wall-clock time, so the machine must be quiet; the CPU time of the whole
+start, the last column, is not so particular.
 """
 
 from __future__ import annotations
@@ -27,9 +28,12 @@ WORKERS = 4
 PATIENCE = 30.0
 """Seconds for a start."""
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+PYPI = "gunicorn of PyPI"
+GUNICORN = ("-m", "gunicorn", "--pythonpath", str(places.APPS), "--workers", str(WORKERS), APP)
 SERVERS = {
-    "this tree": (places.MAIN, ()),
-    "gunicorn of PyPI": (places.PYPI, (NO_CONTROL,)),
+    "this tree": (places.MAIN, lambda port: (*GUNICORN, "--bind", f"127.0.0.1:{port}")),
+    PYPI: (places.PYPI, lambda port: (*GUNICORN, "--bind", f"127.0.0.1:{port}", NO_CONTROL)),
+    "bare processes": (places.MAIN, lambda port: (str(places.BARE), str(port), APP, str(WORKERS))),
 }
 
 
@@ -43,29 +47,26 @@ def main() -> None:
             if number:
                 # The first round fills the page cache.
                 taken[name].append(figures)
-    ours, peer = (list(zip(*taken[name], strict=True)) for name in SERVERS)
-    print(f"{f'median (best) of {rounds}':24}{'ms to the response':>24}{'ms of CPU':>20}")
-    for name, columns in zip(SERVERS, (ours, peer), strict=True):
-        shown = [f"{statistics.median(c) * 1e3:.0f} ({min(c) * 1e3:.0f})" for c in columns]
-        print(f"{name:24}{shown[0]:>24}{shown[1]:>20}")
-    ratios = [
-        f"{statistics.median(mine) / statistics.median(theirs):.2f} ({min(mine) / min(theirs):.2f})"
-        for mine, theirs in zip(ours, peer, strict=True)
-    ]
-    print(f"{'ratio':24}{ratios[0]:>24}{ratios[1]:>20}")
+    columns = {name: list(zip(*taken[name], strict=True)) for name in SERVERS}
+    title = f"median (best) of {rounds}"
+    print(f"{title:20}{'ms to the response':>22}{'/ PyPI':>14}{'ms of CPU':>14}")
+    peer = columns[PYPI][0]
+    for name, (seconds, used) in columns.items():
+        middle, best = statistics.median(seconds), min(seconds)
+        ratio = f"{middle / statistics.median(peer):.2f} ({best / min(peer):.2f})"
+        shown = f"{middle * 1e3:.0f} ({best * 1e3:.0f})"
+        print(f"{name:20}{shown:>22}{ratio:>14}{statistics.median(used) * 1e3:14.0f}")
 
 
 def start(name: str) -> tuple[float, float]:
     """Seconds to the first response, and CPU seconds that all processes have used when idle."""
-    environment, options = SERVERS[name]
+    environment, arguments = SERVERS[name]
     port = free_port()
-    command = [
-        *(str(places.python_of(environment)), "-m", "gunicorn", "--workers", str(WORKERS)),
-        *("--bind", f"127.0.0.1:{port}", "--pythonpath", str(places.APPS), *options, APP),
-    ]
+    command = [str(places.python_of(environment)), *arguments(port)]
+    variables = {"PYTHONPATH": str(places.APPS)}
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as directory:
         began = time.monotonic()
-        with ServerProcess(command, {}, Path(directory)) as server:
+        with ServerProcess(command, variables, Path(directory)) as server:
             answer = ask(port, began + PATIENCE)
             seconds = time.monotonic() - began
             if not answer.startswith(b"HTTP/1.1 200"):

@@ -20,6 +20,8 @@ PYPI = HERE / ".venv-gunicorn"
 
 BUILD = HERE / ".build"
 FLOOR = BUILD / "floor"
+BARE = HERE / "bare.py"
+"""The least server of a WSGI application."""
 NOT_INSTALLED = BUILD / "not-installed.json"
 """What could not be installed and why: distribution -> reason."""
 

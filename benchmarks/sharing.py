@@ -7,8 +7,10 @@ What counts is the proportional set size (PSS, proc(5)): a page that n processes
 in each, so the sum over a server's processes is the memory that it really takes. Each server is
 asked for the same pages in ten languages until every worker has had each of them several times;
 with `refork_after` a warmed-up worker becomes the template meanwhile, and after it the pages are
-asked for once more. PyPI's Gunicorn has no counterpart to that. The figures do not depend on
-how busy the machine is.
+asked for once more. PyPI's Gunicorn has no counterpart to that. The floor is the same application
+in bare processes (`bare.py`), without a supervisor or anything that makes a server, forked when
+the application was loaded, or when it was warm. The figures do not depend on how busy the machine
+is.
 """
 
 from __future__ import annotations
@@ -46,6 +48,17 @@ class Variant:
     title: str
     environment: Path
     options: tuple[str, ...]
+    bare: bool = False
+
+    def command(self) -> list[str]:
+        """What starts it, on a port that it names."""
+        python = str(places.python_of(self.environment))
+        if self.bare:
+            return [python, str(places.BARE), "0", APP, str(WORKERS), *self.options]
+        return [
+            *(python, "-m", "gunicorn", "--workers", str(WORKERS), "--bind", "127.0.0.1:0"),
+            *("--pythonpath", str(places.APPS), *self.options, APP),
+        ]
 
 
 PYPI = Variant("gunicorn of PyPI", places.PYPI, (NO_CONTROL,))
@@ -59,6 +72,13 @@ VARIANTS = (
         "this tree, preload, refork_after",
         places.MAIN,
         ("--preload", "--refork-after", str(REFORK_AFTER)),
+    ),
+    Variant("bare processes, preload", places.MAIN, ("--preload",), bare=True),
+    Variant(
+        "bare processes, forked when warm",
+        places.MAIN,
+        ("--warm", str(TIMES * len(LANGUAGES))),
+        bare=True,
     ),
 )
 
@@ -84,22 +104,24 @@ def main() -> None:
 
 def measure(variant: Variant) -> tuple[int, int]:
     """PSS of the server's processes in kB, after the first response and when it is warm."""
-    command = [
-        *(str(places.python_of(variant.environment)), "-m", "gunicorn", "--workers", str(WORKERS)),
-        *("--bind", "127.0.0.1:0", "--pythonpath", str(places.APPS), *variant.options, APP),
-    ]
+    variables = {"PYTHONPATH": str(places.APPS)}
     with (
         tempfile.TemporaryDirectory(prefix="benchmarks-") as directory,
-        ServerProcess(command, {}, Path(directory)) as server,
+        ServerProcess(variant.command(), variables, Path(directory)) as server,
     ):
         port = int(await_line(server, r"Listening at: http://127\.0\.0\.1:(\d+)")[1])
-        await_line(server, "Booting worker", WORKERS)
-        ask(port, LANGUAGES[0])
-        started = settled(server)
+        started = 0
+        if "--warm" not in variant.options:
+            await_line(server, "Booting worker", WORKERS)
+            ask(port, LANGUAGES[0])
+            started = settled(server)
         ask_for_all(port)
         if "--refork-after" in variant.options:
             await_line(server, "Refork: process")
             await_line(server, "Worker exiting", WORKERS - 1)
+            ask_for_all(port)
+        if "--warm" in variant.options:
+            await_line(server, "Booting worker", WORKERS)
             ask_for_all(port)
         return started, settled(server)
 
