@@ -20,6 +20,8 @@ from collections import deque
 from collections.abc import Iterator
 from types import FrameType
 
+from gunicorn.syscalls import poll, read
+
 COMMANDS = (
     signal.SIGHUP,
     signal.SIGQUIT,
@@ -57,7 +59,7 @@ class SignalQueue:
     def __init__(self) -> None:
         self._waiting: deque[int] = deque(maxlen=LIMIT)
         self._pipe: tuple[int, int] | None = None
-        self._poll = select.poll()
+        self._poll = poll()
         self.bell = -1
         """A descriptor that ends the wait when written to; workers keep it."""
 
@@ -141,7 +143,7 @@ class SignalQueue:
         if self._pipe is None:
             return
         with contextlib.suppress(BlockingIOError):
-            while os.read(self._pipe[0], 4096):
+            while read(self._pipe[0], 4096):
                 pass
 
 

@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, NoReturn
 from gunicorn import collector, proctitle
 from gunicorn.arbiter import child
 from gunicorn.errors import AppImportError
+from gunicorn.syscalls import poll
 from gunicorn.workers import hang
 
 if TYPE_CHECKING:
@@ -84,9 +85,9 @@ class Template:
     def fork(self, age: int, index: int) -> int:
         """Have a worker forked and return its pid. OSError when there is none to be had."""
         self.channel.send(f"{age} {index}".encode())
-        poll = select.poll()
-        poll.register(self.channel, select.POLLIN)
-        if not poll.poll(ANSWER_TIME * 1000):
+        answered = poll()
+        answered.register(self.channel, select.POLLIN)
+        if not answered.poll(ANSWER_TIME * 1000):
             self.signal(signal.SIGKILL)
             raise TimeoutError(f"the template process (pid:{self.pid}) did not answer; killed")
         kind, _, rest = self._read().partition(" ")

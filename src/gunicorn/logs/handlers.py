@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gunicorn.errors import ConfigError
+from gunicorn.syscalls import poll, write
 
 #: How long a line may wait for a non-blocking pipe that is full, in milliseconds.
 FULL_PIPE_WAIT = 100
@@ -90,9 +91,9 @@ class LineHandler(Handler):
         try:
             if self.fd < 0:
                 self._write_text(line.decode())
-            elif os.write(self.fd, line) != len(line):
+            elif write(self.fd, line) != len(line):
                 # A line cut short would run into the next one.
-                os.write(self.fd, b"\n")
+                write(self.fd, b"\n")
         except BlockingIOError as error:
             self._write_when_ready(line, error)
         except (OSError, ValueError) as error:
@@ -110,11 +111,11 @@ class LineHandler(Handler):
 
     def _write_when_ready(self, line: bytes, error: OSError) -> None:
         """Give a full non-blocking pipe a moment, then let the line go."""
-        poll = select.poll()
-        poll.register(self.fd, select.POLLOUT)
-        poll.poll(FULL_PIPE_WAIT)
+        room = poll()
+        room.register(self.fd, select.POLLOUT)
+        room.poll(FULL_PIPE_WAIT)
         try:
-            os.write(self.fd, line)
+            write(self.fd, line)
         except OSError:
             self._lose(error)
 

@@ -16,9 +16,10 @@ from __future__ import annotations
 import array
 import json
 import os
-import select
 import socket
 from typing import Any, NamedTuple
+
+from gunicorn.syscalls import epoll
 
 FACTS = (
     "SERVER_NAME", "SERVER_PORT", "REMOTE_ADDR", "REMOTE_PORT",
@@ -98,4 +99,4 @@ def renewed(before: Siblings | None) -> Siblings | None:
     if before is not None:
         # Those have it open themselves, and look into it before they end.
         before.close()
-    return Siblings() if hasattr(select, "epoll") else None
+    return Siblings() if epoll else None

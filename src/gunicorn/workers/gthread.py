@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from gunicorn.workers.balance import Siblings, renewed
 from gunicorn.workers.base import Worker
+from gunicorn.workers.patches import threads_are_green
 from gunicorn.workers.threads import ThreadLoop
 
 
@@ -32,6 +33,11 @@ class ThreadWorker(Worker):
 
     def run(self) -> None:
         """Serve until `alive` is False."""
+        if threads_are_green():
+            self.log.warning(
+                "threading has been patched: a green thread that waits for the system keeps the"
+                " others waiting. Use worker class gevent or eventlet, or do not patch it for this."
+            )
         self.loop = ThreadLoop(self, None if self.cfg.is_ssl else self.siblings)
         self.loop.run()
 

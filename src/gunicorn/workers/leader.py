@@ -25,6 +25,7 @@ from collections.abc import Callable
 from math import inf
 from time import monotonic
 
+from gunicorn.syscalls import poll
 from gunicorn.workers.base import Worker
 from gunicorn.workers.channels import ListenerChannel, WakeupChannel
 from gunicorn.workers.client import READING, SENDING
@@ -70,7 +71,7 @@ class LeaderLoop(OutsideLoop):
         """Waits for whatever the poller waits for."""
         if self.poller.fileno() >= 0:
             # An epoll descriptor is ready when one of those that it waits for is (epoll(7)).
-            self.for_anything = select.poll()
+            self.for_anything = poll()
             self.for_anything.register(self.poller.fileno(), READ)
 
     # The life of the threads

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import threading
 from collections.abc import Callable
 from enum import Enum
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from gunicorn import compiled
 from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
+from gunicorn.syscalls import poll
 from gunicorn.workers.poller import READ
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def watch(cells: memoryview[float], bell: int, patience: float) -> Seen:
     `bell` is a descriptor that becomes readable, and `patience` the seconds after which a call is
     one that lasts.
     """
-    rung = select.poll()
+    rung = poll()
     rung.register(bell, READ)
     answered = sampled = cells[REQUESTS]
     looks = busy = quiet = 0
@@ -128,7 +128,7 @@ class Lookout:
         self.watch = quickest_watch()
         self.bell = Bell()
         self.ring = self.bell.ring
-        self.for_anything = select.poll()
+        self.for_anything = poll()
         self.for_anything.register(self.bell.end, READ)
         # An epoll descriptor is ready when one of those that it waits for is (epoll(7)).
         self.for_anything.register(loop.poller.fileno(), READ)

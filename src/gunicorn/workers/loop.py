@@ -12,7 +12,6 @@ is told to stop, the listeners are let go, what was begun is finished, and the r
 from __future__ import annotations
 
 import errno
-import select
 import socket
 from collections.abc import Callable
 from time import monotonic
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn import SERVER_SOFTWARE
 from gunicorn.http.policy import Policy
 from gunicorn.scoreboard import ACCEPTING, CONNECTIONS
+from gunicorn.syscalls import poll
 from gunicorn.workers.base import Worker
 from gunicorn.workers.channels import Channel, ListenerChannel, WakeupChannel
 from gunicorn.workers.client import READING, SENDING
@@ -370,15 +370,15 @@ class EventLoop:
         if not self.multithread:
             # Nobody ticks meanwhile, and it may be others who keep the room that it waits for.
             self.relieve()
-        poll = select.poll()
-        poll.register(fd, interest)
-        return bool(poll.poll(seconds * 1000))
+        ready = poll()
+        ready.register(fd, interest)
+        return bool(ready.poll(seconds * 1000))
 
     def keeps_waiting(self, connection: ConnectionLife) -> bool:
         """Whether a connection could go on, and it is the worker that has no time for it."""
-        poll = select.poll()
-        poll.register(connection.fd, WRITE if connection.state == SENDING else READ)
-        return bool(poll.poll(0))
+        ready = poll()
+        ready.register(connection.fd, WRITE if connection.state == SENDING else READ)
+        return bool(ready.poll(0))
 
     # Registration
 

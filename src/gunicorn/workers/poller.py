@@ -8,6 +8,8 @@ from __future__ import annotations
 import select
 from typing import Protocol
 
+from gunicorn import syscalls
+
 READ = select.POLLIN
 WRITE = select.POLLOUT
 # Values of linux/eventpoll.h; `select` has the name only where the C library of the build had it.
@@ -39,7 +41,7 @@ class EpollPoller:
     """Linux: the cost of a wait does not depend on how many connections are idle."""
 
     def __init__(self) -> None:
-        epoll = select.epoll()
+        epoll: select.epoll = syscalls.epoll()  # type: ignore[misc] # the caller has looked
         self.poll = epoll.poll
         self.register = epoll.register
         self.modify = epoll.modify
@@ -60,7 +62,7 @@ class PollPoller:
     """Everywhere else."""
 
     def __init__(self) -> None:
-        self.poller = select.poll()
+        self.poller = syscalls.poll()
         self.register = self.poller.register
         self.modify = self.poller.modify
         self.unregister = self.poller.unregister
@@ -83,4 +85,4 @@ class PollPoller:
 
 def new_poller() -> Poller:
     """The best poller of this platform."""
-    return EpollPoller() if hasattr(select, "epoll") else PollPoller()
+    return EpollPoller() if syscalls.epoll else PollPoller()

@@ -9,6 +9,7 @@ from gunicorn.workers.balance import Siblings, renewed
 from gunicorn.workers.balanced_sync import BalancedSyncLoop
 from gunicorn.workers.base import Worker
 from gunicorn.workers.loop import EventLoop
+from gunicorn.workers.patches import threads_are_green
 
 
 class SyncWorker(Worker):
@@ -30,6 +31,10 @@ class SyncWorker(Worker):
         """Serve until `alive` is False."""
         if self.siblings is None or self.cfg.is_ssl or not self.cfg.keepalive:
             # There is nothing that could be shared.
+            self.run_alone()
+            return
+        if threads_are_green():
+            # Who looks out for long calls would be asleep while they last.
             self.run_alone()
             return
         self.loop = loop = BalancedSyncLoop(self, self.siblings)
