@@ -11,7 +11,7 @@ import pytest
 
 from gunicorn.http import errors
 from gunicorn.http.connection import HTTPConnection
-from gunicorn.http.head import HeadParser
+from gunicorn.http.head import FieldNames, HeadParser, Hosts
 from gunicorn.http.policy import Policy, TrustedPeers
 from gunicorn.http.request import Request
 from tests.http.corpus import connect
@@ -321,8 +321,8 @@ def test_a_client_does_not_grow_the_caches() -> None:
     for number in range(3000):
         must(http.receive(b"GET / HTTP/1.1\r\nHost: h%d\r\nX-%d: y\r\n\r\n" % (number, number)))
         http.next_request()
-    assert len(parser.names) <= 1024
-    assert len(parser.hosts) <= 256
+    assert len(parser.names) <= FieldNames.ROOM
+    assert len(parser.hosts) <= Hosts.ROOM
 
 
 def test_no_garbage_is_made_by_a_request() -> None:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gunicorn.http import _head, _response, careful
-from gunicorn.http.head import MAX_HOSTS, MAX_NAMES, HeadParser, Memo
+from gunicorn.http.head import FieldNames, HeadParser, Hosts, Memo
 from gunicorn.http.policy import Policy
 from gunicorn.http.response import InvalidResponse, ResponseRenderer
 from tests.http.corpus import Case, compare, connect, load, make_policy, run
@@ -184,12 +184,44 @@ def get(*fields: str) -> bytes:
 
 def test_more_names_than_are_remembered() -> None:
     fast, python = pair(Policy())
-    known = [get("Host: a", f"X-{number}: {number}") for number in range(MAX_NAMES + 300)]
+    known = [get("Host: a", f"X-{number}: {number}") for number in range(FieldNames.ROOM + 300)]
     for data in known + known[::-1]:
         assert told(fast, data) == told(python, data)
     # Repeated, the first spelling being remembered and the second not.
     for data in (get("Host: a", "X-5: a", "x-5: b"), get("Host: a", "HOST: a")):
         assert told(fast, data) == told(python, data)
+
+
+def test_who_fills_the_memory_with_names_does_not_keep_it_full() -> None:
+    fast, python = pair(Policy())
+
+    def is_fast(data: bytes) -> bool:
+        assert told(fast, data) == told(python, data)
+        return type(fast.parse(data, 0, {}, False)) is not type(python.parse(data, 0, {}, False))
+
+    junk = (get("Host: a", f"X-{number}: 1") for number in itertools.count())
+    for data in itertools.islice(junk, FieldNames.ROOM):
+        assert told(fast, data) == told(python, data)
+    late = get("Host: a", "Late: 1", "late-too: 2", "Content-Length: 5")
+    assert not is_fast(late)
+    for data in itertools.islice(junk, FieldNames.PATIENCE + 2):
+        assert told(fast, data) == told(python, data)
+    is_fast(late)
+    assert is_fast(late)
+    for data in (get("Host: a", "Late: 1", "LATE: 2"), get("Host: a", "HOST: a")):
+        assert told(fast, data) == told(python, data)
+
+
+def test_who_fills_the_memory_with_hosts_does_not_keep_it_full() -> None:
+    fast, python = pair(Policy())
+    for number in range(Hosts.ROOM + Hosts.PATIENCE + 10):
+        data = get(f"Host: h{number}.example")
+        assert told(fast, data) == told(python, data)
+    assert len(python.hosts) < Hosts.ROOM
+    late = get("Host: late.example")
+    for _ in range(2):
+        assert told(fast, late) == told(python, late)
+    assert "late.example" in python.hosts
 
 
 def test_spellings_of_a_name_are_one_field() -> None:
@@ -208,7 +240,7 @@ def test_spellings_of_a_name_are_one_field() -> None:
 
 def test_more_hosts_than_are_remembered() -> None:
     fast, python = pair(Policy())
-    for number in [*range(MAX_HOSTS + 100), *range(MAX_HOSTS + 100)]:
+    for number in [*range(Hosts.ROOM + 100), *range(Hosts.ROOM + 100)]:
         data = get(f"Host: h{number}.example:80")
         assert told(fast, data) == told(python, data)
     assert "InvalidHost" in str(told(fast, get("Host: h 1")))

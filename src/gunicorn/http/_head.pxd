@@ -52,10 +52,11 @@ cdef class HeadParser:
     cdef list values
     cdef dict firsts
     cdef int known
+    cdef int turned_away
     cdef unsigned int serial
     cdef unsigned int seed
     cdef object python
-    cdef set hosts
+    cdef object hosts
     cdef dict schemes
     cdef str script_name
     cdef Py_ssize_t surely_within
@@ -67,6 +68,7 @@ cdef class HeadParser:
         self, const unsigned char *base, Py_ssize_t available, dict variables, bint trusted
     )
     cdef str value_of(self, const Span *span)
+    cdef void forget_names(self)
     cdef int find_name(self, const unsigned char *start, Py_ssize_t size, unsigned int hashed)
     cdef int learn_name(
         self, int slot, const unsigned char *start, Py_ssize_t size, unsigned int hashed

@@ -19,10 +19,11 @@ import sys
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_SetItem
 from cpython.list cimport PyList_GET_ITEM
+from cpython.set cimport PySet_Contains
 from cpython.unicode cimport PyUnicode_DATA, PyUnicode_DecodeLatin1
 from libc.stdint cimport uint64_t  # noqa: F401 - for the C below
 from libc.stdlib cimport calloc, free
-from libc.string cimport memchr, memcmp, memcpy
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from gunicorn.http import careful
 from gunicorn.http import request as request_module
@@ -33,7 +34,8 @@ cdef extern from "Python.h":
 
 
 cdef enum:
-    MAX_NAMES = 1024
+    MAX_NAMES = 1024        # that are remembered
+    PATIENCE = 2048         # names that are not, before the others are forgotten
     MAX_FIELDS = 128        # heads with more of them take the other road
     MAX_TRIES = 32          # slots that are looked at for a name
     MAX_MEMO = 256          # bytes of a value that is worth remembering
@@ -251,6 +253,8 @@ cdef class HeadParser:
         # *( field-name ":" OWS field-value OWS CRLF ) CRLF
         self.serial += 1
         cdef unsigned int serial = self.serial
+        if self.turned_away >= PATIENCE:
+            self.forget_names()
         while True:
             if end - at < 2:
                 return None
@@ -349,7 +353,7 @@ cdef class HeadParser:
         cdef str value
         if host >= 0:
             value = self.value_of(&spans[host])
-            if value not in self.hosts:
+            if not PySet_Contains(self.hosts, value):
                 return None
         cdef object secure = None
         if scheme >= 0:
@@ -424,9 +428,22 @@ cdef class HeadParser:
             if tries == MAX_TRIES:
                 return -1
             slot = (slot + 1) & (NAME_SLOTS - 1)
-        if self.known == MAX_NAMES or memchr(start, 95, size) != NULL:
+        if memchr(start, 95, size) != NULL:
+            return -1
+        if self.known == MAX_NAMES:
+            self.turned_away += 1
             return -1
         return self.learn_name(slot, start, size, hashed)
+
+    cdef void forget_names(self):
+        """Begin anew, before a head is read: its spans have the numbers of names.
+
+        Who reads another head meanwhile notices by the `serial`, as when a name is learnt.
+        """
+        self.known = self.turned_away = 0
+        memset(self.slots, 0, sizeof(self.slots))
+        memset(self.names, 0, (MAX_NAMES + 1) * sizeof(Name))
+        self.firsts.clear()
 
     cdef int learn_name(
         self, int slot, const unsigned char *start, Py_ssize_t size, unsigned int hashed

@@ -67,8 +67,6 @@ PLAIN_OPTIONS = frozenset({"keep-alive", "Keep-Alive", "close"})
 MEANINGFUL = frozenset({"CONTENT_LENGTH", "HTTP_TRANSFER_ENCODING", "HTTP_EXPECT"})
 """Variables of the fields that say how a message goes on."""
 
-MAX_NAMES = 1024
-MAX_HOSTS = 256
 MAX_LINE_SIZE = 512
 MAX_BLOCK_SIZE = 2048
 """Bytes of what is remembered, at most: clients choose it."""
@@ -91,44 +89,66 @@ def is_ip_literal(host: str) -> bool:
     return True
 
 
-class FieldNames(dict[str, str]):
+class Bounded:
+    """A collection that clients fill, and so a bounded one.
+
+    When it is full, nothing is kept for a while; then it begins anew. So where hardly anything
+    comes twice little is kept in vain, and who fills it with rubbish does not keep it full.
+    """
+
+    ROOM = 1024
+    PATIENCE = 2048
+    """What is not found while there is no room, before there is room again."""
+
+    turned_away = 0
+
+    def has_room(self) -> bool:
+        """Whether one more may be kept."""
+        if len(self) < self.ROOM:  # type: ignore[arg-type] # it is a collection
+            return True
+        self.turned_away += 1
+        if self.turned_away < self.PATIENCE:
+            return False
+        self.turned_away = 0
+        self.clear()  # type: ignore[attr-defined] # it is a collection
+        return True
+
+
+class FieldNames(Bounded, dict[str, str]):
     """Field name -> CGI meta-variable name, remembered for as many names as a site really uses.
 
-    Bounded, because clients choose the names. What is no name raises `KeyError`, and so does one
-    with an underscore: which field it stands for is a question for `header_map`.
+    What is no name raises `KeyError`, and so does one with an underscore: which field it stands
+    for is a question for `header_map`.
     """
 
     def __missing__(self, name: str) -> str:
         if "_" in name or not FIELD_NAME.fullmatch(name):
             raise KeyError(name)
         variable = careful.meta_variable(name)
-        if len(self) < MAX_NAMES:
+        if self.has_room():
             self[name] = variable
         return variable
+
+
+class Hosts(Bounded, set[str]):
+    """Values of Host that are valid."""
+
+    def remember(self, host: str) -> None:
+        if len(host) < 256 and self.has_room():
+            self.add(host)
 
 
 Known = TypeVar("Known")
 
 
-class Memo(dict[bytes, Known]):
-    """What was read of so many bytes; where hardly anything comes twice, little is kept anew."""
+class Memo(Bounded, dict[bytes, Known]):
+    """What was read of so many bytes."""
 
     ROOM = 256
-    PATIENCE = 2048
-    """What is not found while there is no room, before there is room again."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.turned_away = 0
 
     def remember(self, data: bytes, known: Known) -> None:
-        if len(self) >= self.ROOM:
-            self.turned_away += 1
-            if self.turned_away < self.PATIENCE:
-                return
-            self.turned_away = 0
-            self.clear()
-        self[data] = known
+        if self.has_room():
+            self[data] = known
 
 
 RequestLine = tuple[str, str, str, str, str]
@@ -145,7 +165,7 @@ class HeadParser:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.names = FieldNames()
-        self.hosts: set[str] = set()
+        self.hosts = Hosts()
         self.lines: Memo[RequestLine] = Memo()
         self.blocks: Memo[FieldBlock] = Memo()
         self.script_name = policy.script_name
@@ -337,8 +357,7 @@ class HeadParser:
             return
         if not HOST.fullmatch(host) or (host[:1] == "[" and not is_ip_literal(host)):
             raise InvalidHost(excerpt(host))
-        if len(self.hosts) < MAX_HOSTS and len(host) < 256:
-            self.hosts.add(host)
+        self.hosts.remember(host)
 
     def find_framing(self, request: Request, fields: dict[str, str]) -> None:
         """RFC 9112, 6.3: how the end of the body is found."""
