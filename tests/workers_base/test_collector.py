@@ -91,7 +91,8 @@ def test_garbage_is_found_while_loading_if_there_is_much_of_it() -> None:
             Counted()
             alive += 1
             most = max(most, alive)
-    assert USUAL[0] * 10 < most <= collector.LOADING_THRESHOLD + 1
+    # From Python 3.12 on it looks at the next opportunity, a few objects later.
+    assert USUAL[0] * 10 < most < collector.LOADING_THRESHOLD * 1.01
 
 
 @pytest.mark.usefixtures("as_usual")
