@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from gunicorn.compiled import parser_in_use
@@ -87,7 +88,9 @@ def build_parser(usage: str | None, prog: str) -> CommandLineParser:
     parser = CommandLineParser(
         prog=prog,
         usage=usage,
-        formatter_class=argparse.HelpFormatter,
+        # Adding an argument makes a formatter; one that asks the terminal for its width imports
+        # shutil, and with it three libraries for compression.
+        formatter_class=partial(argparse.HelpFormatter, width=80),
     )
     parser.add_argument(
         "-v",
@@ -102,6 +105,7 @@ def build_parser(usage: str | None, prog: str) -> CommandLineParser:
         group = parser.add_argument_group(section.title) if flags else parser
         for declaration in flags:
             group.add_argument(*declaration.cli, **_options(declaration))
+    parser.formatter_class = argparse.HelpFormatter
     return parser
 
 

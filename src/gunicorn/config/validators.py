@@ -425,6 +425,8 @@ def request_parser(value: Any) -> str:
 
 def command_line(variable: str, text: str) -> list[str]:
     """The words of an environment variable that holds arguments."""
+    if not text:
+        return []
     import shlex  # noqa: PLC0415 - rarely needed, and slow to import
 
     try:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 from gunicorn import collector, scoreboard
 from gunicorn.scoreboard import Slot
 from gunicorn.sock import ssl_context
-from gunicorn.workers import failure, hang, lifeline, privileges, refusal
+from gunicorn.workers import failure, hang, lifeline, privileges
 
 if TYPE_CHECKING:
     import socket
@@ -389,6 +389,8 @@ class Worker:
         otherwise 500. `req` is None when the request head was not understood. The client learns
         the status and nothing of the error. The caller closes the connection.
         """
+        from gunicorn.workers import refusal  # noqa: PLC0415 - for loops of third parties only
+
         refusal.answer(self.log, req, client, addr, exc)
 
     def _serve_failure(self, error: Exception, watcher: Reloader) -> None:
