@@ -59,6 +59,12 @@ def test_check_config(run) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
+def test_check_config_refuses_what_the_start_refuses(run) -> None:
+    result = run("--check-config", "--refork-after", "5", "-k", "gthread", "shop:app")
+    assert result.returncode == 1
+    assert "refork_after = 5 (flag --refork-after): workers of the class gthread" in result.stderr
+
+
 def test_print_config(run) -> None:
     result = run("--print-config", "-w", "3", "shop:app")
     assert result.returncode == 0

@@ -80,18 +80,21 @@ def test_who_signals_until_the_very_end_does_not_change_the_exit_code(serve: Ser
     assert server.wait() == 0
 
 
-def test_a_second_term_hastens(serve: Serve, tmp_path: Path) -> None:
+def test_a_second_term_changes_nothing(serve: Serve, tmp_path: Path) -> None:
+    """Supervisors and orchestrators send it again."""
     server = serve("-w", "1", "--graceful-timeout", "60", files={"app.py": SLOW})
     with server.connect() as client:
         client.sendall(b"GET /stuck HTTP/1.1\r\n\r\n")
         server.until((tmp_path / "began").exists, "a request in progress")
-        server.send_signal(signal.SIGTERM)
-        server.wait_for("Handling signal: term")
-        time.sleep(0.7)  # what comes sooner counts as an echo of the first
-        server.send_signal(signal.SIGTERM)
-        server.wait_for("Handling signal: term", count=2)
-        time.sleep(0.7)
-        server.send_signal(signal.SIGTERM)
+        for count in (1, 2):
+            server.send_signal(signal.SIGTERM)
+            server.wait_for("Handling signal: term", count=count)
+            time.sleep(0.7)  # what comes sooner counts as an echo of the first
+        server.wait_for("Stopping already; INT or QUIT cuts short")
+        assert server.workers()
+        for _ in range(2):
+            server.send_signal(signal.SIGQUIT)
+            time.sleep(0.7)
         assert server.wait() == 0
     assert "Killing workers that did not stop" in server.log()
 

@@ -167,7 +167,9 @@ def test_the_service_manager_is_told(serve: Serve, tmp_path: Path) -> None:
         reloading = manager.next()
         assert reloading["RELOADING"] == "1"
         assert before <= int(reloading["MONOTONIC_USEC"]) / 1e6 <= time.monotonic()
-        assert manager.next()["READY"] == "1"
+        done = manager.next()
+        assert done["READY"] == "1"
+        assert done["STATUS"] == ready["STATUS"], "whatever became of an earlier reload"
         assert server.stop() == 0
         assert manager.next() == {"STOPPING": "1"}
 
@@ -199,10 +201,14 @@ def test_the_service_manager_is_told_of_a_reload_that_is_called_off(
         assert manager.next() == {"STOPPING": "1"}
 
 
-def test_the_service_manager_follows_an_upgrade(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--shutdown-delay", "60")])
+def test_the_service_manager_follows_an_upgrade(
+    serve: Serve, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """There is nothing to wait for, nor to tell, where another arbiter goes on."""
     manager = Manager(tmp_path / "notify")
     with manager.socket:
-        server = serve(env={"NOTIFY_SOCKET": manager.path})
+        server = serve(*options, env={"NOTIFY_SOCKET": manager.path})
         assert manager.next()["MAINPID"] == str(server.pid)
         server.send_signal(signal.SIGUSR2)
         new = int(server.wait_for(r"Started a new master \(pid: (\d+)\)")[1])
@@ -213,7 +219,7 @@ def test_the_service_manager_follows_an_upgrade(serve: Serve, tmp_path: Path) ->
         assert manager.next() == {"MAINPID": str(new)}, "the old one hands over, and only then"
         taken = manager.next()
         assert (taken["READY"], taken["MAINPID"]) == ("1", str(new))
-        os.kill(new, signal.SIGTERM)
+        os.kill(new, signal.SIGQUIT)
         assert manager.next() == {"STOPPING": "1"}
         server.assert_nothing_left(timeout=20)
 

@@ -163,7 +163,13 @@ def test_deaths_are_read_from_wait(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("death", "expected", "level", "text"),
     [
-        (Death(5, code=0), False, logging.DEBUG, "exited with code 0."),
+        (
+            Death(5, code=0),
+            False,
+            logging.INFO,
+            "exited with code 0; the arbiter had not asked it to.",
+        ),
+        (Death(5, code=0), True, logging.DEBUG, "exited with code 0."),
         (Death(5, code=3), False, logging.ERROR, "exited with code 3."),
         (Death(5, signum=9), False, logging.ERROR, "was sent SIGKILL! Perhaps out of memory?"),
         (Death(5, signum=9), True, logging.INFO, "was sent SIGKILL!"),

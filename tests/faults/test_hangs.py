@@ -44,6 +44,14 @@ def app(environ, start_response):
     return [b"hello"]
 """
 
+SLEEPS = """\
+import time
+
+def app(environ, start_response):
+    open("began", "w").close()
+    time.sleep(60)
+"""
+
 
 def ask(server: Server, path: str) -> bytes:
     return server.raw(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
@@ -62,7 +70,7 @@ def test_the_log_says_where_a_worker_hangs(serve: Serve) -> None:
     server.wait_for(
         rf"Worker \(pid:{pid}\) hangs: GET /sleep\?why=1 from 127\.0\.0\.1:\d+ \(for \d\.\d s\)"
     )
-    assert re.search(r"Thread MainThread:\n(.*\n)+ .*app\.py\", line \d+, in app\n", log)
+    assert re.search(r"Thread MainThread:\n(.*\n)* .*app\.py\", line \d+, in app\n", log)
     assert re.search(r"Thread beside:\n(.*\n)+ .*app\.py\", line \d+, in asleep\n", log)
     assert f"aborting {pid}" in log
     assert ask(server, "/").endswith(b"hello\r\n0\r\n\r\n") or b"hello" in ask(server, "/")
@@ -117,7 +125,9 @@ def test_request_timeout_is_refused_where_requests_are_not_known(
 ) -> None:
     server = serve("--request-timeout", "5", "-k", worker_class, wait=False)
     assert server.wait() == 1
-    server.wait_for(f"request_timeout: workers of the class {worker_class} work on many requests")
+    server.wait_for(
+        rf"request_timeout = \S+ \(flag --request-timeout\): workers of the class {worker_class}"
+    )
 
 
 def test_a_worker_that_does_not_boot_in_time(serve: Serve, tmp_path: Path) -> None:
@@ -176,6 +186,44 @@ def test_a_boot_loop_leaves_the_others_alone(serve: Serve, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_what_is_cut_off_at_the_end_of_the_graceful_time_is_named(
+    serve: Serve, tmp_path: Path, signum: int
+) -> None:
+    server = serve("-w", "1", "--graceful-timeout", "1", files={"app.py": SLEEPS})
+    with server.connect() as client:
+        client.sendall(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n")
+        server.until((tmp_path / "began").exists, "a request in progress")
+        server.send_signal(signum)
+        server.wait_for(r"hangs: GET /long from 127\.0\.0\.1:\d+ \(for \d")
+        server.wait_for(r"app.py\", line \d+, in app\n\s+time.sleep")
+        server.wait_for(r"Killing worker")
+    if signum == signal.SIGTERM:
+        assert server.wait() == 0
+
+
+def test_an_application_that_ends_its_process_is_in_the_log(serve: Serve) -> None:
+    server = serve(files={"app.py": "import sys\nsys.exit('no database')\n"}, wait=False)
+    assert server.wait() == 3
+    server.wait_for(r"The application ends the process while it is loaded")
+    server.wait_for(r"app.py\", line 2.*\n.*\n(.*\n)?SystemExit: no database")
+
+
+def test_a_worker_that_ends_by_itself_is_in_the_log(serve: Serve) -> None:
+    source = "import os\ndef app(environ, start_response):\n    os._exit(0)\n"
+    server = serve("-w", "1", files={"app.py": source})
+    (worker,) = server.wait_workers(1)
+    with server.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        server.wait_for(rf"Worker \(pid:{worker}\) exited with code 0; the arbiter had not asked")
+
+
+def test_a_limit_of_memory_that_no_worker_can_keep_is_told(serve: Serve) -> None:
+    server = serve("-w", "2", "--worker-max-memory", "5MB")
+    server.wait_for(r"Worker \(pid:\d+\) has \S+ MB of memory and has served nothing yet")
+    server.wait_workers(2)
+
+
 def test_a_worker_that_grows_fast_is_killed(serve: Serve) -> None:
     source = (
         "import time\nhoard = []\n"

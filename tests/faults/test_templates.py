@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.conftest import Serve
 from tests.faults.load import Load
-from tests.servers import Server, alive
+from tests.servers import Server, alive, free_port
 
 VERSION = """\
 import os
@@ -108,6 +108,34 @@ def test_hooks_keep_their_order_and_arguments(serve: Serve) -> None:
 
 
 @pytest.mark.slow
+def test_a_new_worker_that_ends_leaves_alone_what_is_the_arbiters(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """It was a copy of the arbiter in the middle of the reload that it was forked for."""
+    conf = """\
+import os
+def nworkers_changed(server, new, old):
+    with open("changes", "a") as file:
+        print(os.getpid(), new, old, file=file)
+"""
+    port = free_port()
+    files = {"app.py": VERSION, "gunicorn.conf.py": f"{conf}bind = '127.0.0.1:{port}'\n"}
+    options = {"bind": "", "address": ("127.0.0.1", port), "files": files}
+    server = serve("-w", "2", "--preload", **options)
+    (tmp_path / "gunicorn.conf.py").write_text(
+        f"{conf}bind = ['127.0.0.1:{port}', 'unix:added.sock']\n"
+    )
+    server.send_signal(signal.SIGHUP)
+    server.wait_for("Reload done")
+    worker = answer(server)[1]
+    os.kill(worker, signal.SIGTERM)
+    server.until(lambda: not alive(worker), "the end of a worker")
+    server.wait_for("Booting worker", count=5)
+    assert (tmp_path / "added.sock").exists()
+    changes = [line.split() for line in (tmp_path / "changes").read_text().splitlines()]
+    assert changes == [[str(server.pid), "2", "None"], [str(server.pid), "2", "2"]]
+
+
 def test_logs_are_reopened_in_the_template_too(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "1", "--preload", "--error-logfile", "error.log")
     server.wait_workers(2)
@@ -121,7 +149,10 @@ def test_logs_are_reopened_in_the_template_too(serve: Serve, tmp_path: Path) -> 
 
 def test_where_orphans_cannot_be_adopted_the_arbiter_preloads(serve: Serve, tmp_path: Path) -> None:
     """As on systems without PR_SET_CHILD_SUBREAPER, which the configuration pretends here."""
-    conf = "import gunicorn.arbiter.preload as p\np.become_subreaper = lambda: False\n"
+    conf = (
+        "from gunicorn.arbiter import preload, requirements\n"
+        "preload.become_subreaper = requirements.become_subreaper = lambda: False\n"
+    )
     files = {"app.py": VERSION, "gunicorn.conf.py": conf}
     server = serve("-w", "2", "--preload", files=files)
     server.wait_for("The application is preloaded in the master, .*: reloads will not change its")
@@ -134,7 +165,7 @@ def test_where_orphans_cannot_be_adopted_the_arbiter_preloads(serve: Serve, tmp_
     assert (loaded, version) == (server.pid, "VERSION")
     refused = serve("--refork-after", "5", files=files, wait=False)
     assert refused.wait() == 1
-    refused.wait_for("refork_after: needs Linux")
+    refused.wait_for(r"refork_after = 5 \(flag --refork-after\): needs Linux")
 
 
 def test_nothing_outlives_an_arbiter_that_is_killed(serve: Serve) -> None:
@@ -189,4 +220,4 @@ def test_refork_under_load(serve: Serve) -> None:
 def test_refork_is_refused_where_workers_cannot_be_copied(serve: Serve) -> None:
     server = serve("--refork-after", "5", "-k", "gthread", wait=False)
     assert server.wait() == 1
-    assert "refork_after: workers of the class gthread cannot be copied" in server.log()
+    assert "): workers of the class gthread cannot be copied" in server.log()

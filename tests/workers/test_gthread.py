@@ -261,6 +261,16 @@ def test_a_hanging_thread_is_named_and_its_worker_replaced(tmp_path: Path) -> No
         assert "WORKER TIMEOUT" not in server.log()
 
 
+def test_a_call_that_was_only_slow_is_finished(tmp_path: Path) -> None:
+    options = ("--threads", "2", "--timeout", "1", "--graceful-timeout", "10")
+    with Server("app:app", *options, cwd=tmp_path, files={"app.py": APP}) as server:
+        first = server.get("/pid").text
+        assert server.get("/sleep/4").text == "slept"
+        assert server.log().count("(timeout is 1 s) with GET /sleep/4") == 1
+        server.wait_for(rf"Worker exiting \(pid: {first}\)")
+        assert server.get("/pid").text != first
+
+
 def test_a_request_over_its_limit_costs_no_other(tmp_path: Path) -> None:
     """Though it makes progress it is cut off in the end; what the other threads do is finished."""
     options = ("--threads", "4", "--request-timeout", "2", "--graceful-timeout", "10")

@@ -14,6 +14,7 @@ import sys
 from typing import Any, NoReturn
 
 from gunicorn.app.environment import Surroundings
+from gunicorn.arbiter import requirements
 from gunicorn.arbiter.arbiter import Arbiter
 from gunicorn.config import Config, classes, sources
 from gunicorn.errors import AppImportError, ConfigError
@@ -123,7 +124,7 @@ class BaseApplication:
             raise ConfigError(f"worker_class: {worker_class!r} is not a worker class")
         if not callable(logger_class):
             raise ConfigError(f"logger_class: {logger_class!r} is not a class")
-        worker_class.check_config(self.cfg, logging.getLogger("gunicorn.error"))
+        requirements.check(self.cfg, logging.getLogger("gunicorn.error"))
         try:
             app = self.wsgi()
         except (ConfigError, AppImportError):

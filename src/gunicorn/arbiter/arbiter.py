@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gunicorn import SERVER_SOFTWARE, __version__, proctitle, systemd
-from gunicorn.arbiter import child, commands, rollover, shutdown
+from gunicorn.arbiter import child, commands, requirements, rollover, shutdown
 from gunicorn.arbiter.generation import Application, Generation
 from gunicorn.arbiter.listeners import Listeners
 from gunicorn.arbiter.pidfile import Pidfile
@@ -26,7 +26,7 @@ from gunicorn.arbiter.refork import Refork
 from gunicorn.arbiter.signals import SignalQueue, name_of
 from gunicorn.arbiter.template import Template, succeed
 from gunicorn.arbiter.upgrade import Upgrade
-from gunicorn.arbiter.watch import Watch, can_weigh, limits_requests
+from gunicorn.arbiter.watch import Watch
 from gunicorn.arbiter.workforce import Workforce
 from gunicorn.compiled import parser_in_use
 from gunicorn.cpus import UsableCPUs
@@ -258,19 +258,7 @@ class Arbiter:
     def prepare(self, cfg: Config) -> None:
         """Have the worker class of `cfg` set itself up, and refuse what it cannot serve with."""
         cfg.worker_class.setup()
-        cfg.worker_class.check_config(cfg, self.log)
-        self.preload.check(cfg)
-        if cfg.request_timeout and not limits_requests(cfg.worker_class):
-            raise ConfigError(
-                f"request_timeout: workers of the class {cfg.worker_class_str} work on many"
-                " requests at a time, and nobody notes how long each lasts. Use sync or gthread,"
-                " or leave it out."
-            )
-        if cfg.worker_max_memory and not can_weigh():
-            raise ConfigError(
-                "worker_max_memory: this system has no /proc, which tells the memory of processes."
-                " Leave it out."
-            )
+        requirements.check(cfg, self.log)
 
     def explain_number(self) -> None:
         """Say how many workers `workers = "auto"` has come to."""

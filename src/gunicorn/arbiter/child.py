@@ -57,6 +57,10 @@ def _work(arbiter: Arbiter, worker: Worker, generation: Generation) -> int | str
         if os.getpid() != worker.pid:
             # The end of another worker, whose template was a copy of this one.
             raise
+        given_up = worker.aborted or worker.tmp.given_up
+        if not worker.tmp.booted and ending.code and not given_up:
+            text = f"The application ends the process while it is loaded\n{account(ending)}"
+            return _failed(worker, text, WORKER_BOOT_ERROR)
         return ending.code
     except AppImportError as error:
         worker.log.debug("Where the application was looked for:", exc_info=True)

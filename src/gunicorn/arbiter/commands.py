@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 def stop_gracefully(arbiter: Arbiter) -> None:
     """TERM: finish the requests in progress, then end; with `shutdown_delay`, after that.
 
-    A second one ends the delay, but not one that only is the echo of the first.
+    A second one ends the delay, but not one that only is the echo of the first. There is none
+    beside another arbiter, which goes on accepting from the same listeners.
     """
-    if not arbiter.cfg.shutdown_delay or arbiter.stopping:
+    if not arbiter.cfg.shutdown_delay or arbiter.stopping or arbiter.upgrade.beside_another:
         arbiter.stopping = arbiter.stopping or "graceful"
     elif arbiter.stop_at is None:
         begin_delay(arbiter)

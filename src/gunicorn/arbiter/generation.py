@@ -41,6 +41,8 @@ class Generation:
     boot_timeout: float = 0.0
     request_timeout: float = 0.0
     max_memory: int = 0
+    limit_is_low: bool = False
+    """Whether it was said that a worker has more than `max_memory` from the beginning."""
     refork_after: int = 0
     surge: int | str = 1
     booted: bool = False

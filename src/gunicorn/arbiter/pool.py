@@ -148,6 +148,7 @@ class WorkerPool:
             for member in self.members.values()
             if member.retired is not None
             and not member.killed
+            and member.aborted is None
             # One second more than the worker allows itself, so that it ends by itself.
             and now - member.retired > member.generation.graceful_timeout + 1.0
         ]

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING
 from gunicorn import collector
 from gunicorn.arbiter import child
 from gunicorn.arbiter.template import Template
-from gunicorn.errors import ConfigError, HaltServer
+from gunicorn.errors import HaltServer
 from gunicorn.libc import become_subreaper
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
     from gunicorn.arbiter.generation import Generation
     from gunicorn.arbiter.reaper import Death
-    from gunicorn.config import Config
 
 
 class Preload:
@@ -30,18 +29,6 @@ class Preload:
     def __init__(self, arbiter: Arbiter) -> None:
         self.arbiter = arbiter
         self._adopts: bool | None = None
-
-    def check(self, cfg: Config) -> None:
-        """Raise ConfigError when `cfg` wants what cannot be done here."""
-        if not cfg.refork_after:
-            return
-        if not cfg.worker_class.can_become_template:
-            raise ConfigError(
-                f"refork_after: workers of the class {cfg.worker_class_str} cannot be copied while"
-                " they serve. Use sync with one thread, or leave it out."
-            )
-        if not self.adopts():
-            raise ConfigError("refork_after: needs Linux. Leave it out.")
 
     def adopts(self) -> bool:
         """Whether orphans become children of the arbiter; makes it so."""

@@ -44,8 +44,12 @@ class Death(NamedTuple):
         `expected`: the arbiter had asked this worker to go, so dying of a signal is no news.
         """
         if self.signum is None:
-            level = logging.DEBUG if self.success else logging.ERROR
-            return level, f"Worker (pid:{self.pid}) exited with code {self.code}."
+            line = f"Worker (pid:{self.pid}) exited with code {self.code}"
+            if not self.success:
+                return logging.ERROR, f"{line}."
+            if expected:
+                return logging.DEBUG, f"{line}."
+            return logging.INFO, f"{line}; the arbiter had not asked it to."
         line = f"Worker (pid:{self.pid}) was sent {self.signal_name}!"
         if expected:
             return logging.INFO, line

@@ -3,8 +3,9 @@
 During `shutdown_delay` everything goes on, except that health checks fail.
 
 A graceful end asks with TERM, a quick one with QUIT and then INT. Who is left after
-`graceful_timeout` seconds is killed. An operator who signals again is in a hurry: a graceful end
-becomes a quick one, and a quick one kills at once.
+`graceful_timeout` seconds tells what it is busy with, and is killed. An operator who sends INT or
+QUIT meanwhile is in a hurry: a graceful end becomes a quick one, and a quick one kills at once.
+TERM again, which supervisors and orchestrators send, changes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gunicorn.arbiter.signals import HURRY
+from gunicorn.arbiter.watch import PATIENCE
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
@@ -55,10 +57,13 @@ def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
             if signum == signal.SIGUSR1:
                 arbiter.reopen_logs()
             elif signum in HURRY and now - asked > ECHO:
+                arbiter.log.info("Handling signal: %s", arbiter.signal_name(signum))
+                if signum == signal.SIGTERM:
+                    arbiter.log.info("Stopping already; INT or QUIT cuts short what is in progress")
+                    continue
                 if not graceful:
                     deadline = now
                     break
-                arbiter.log.info("Handling signal: %s", arbiter.signal_name(signum))
                 graceful, asked = False, now
                 arbiter.workforce.end_all(graceful=False)
         if not (graceful or insisted) and now - asked > INSIST:
@@ -67,12 +72,16 @@ def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
         arbiter.reap_workers()
     if len(pool):
         arbiter.log.warning("Killing workers that did not stop: %s", sorted(pool.workers))
+        if graceful:
+            for member in pool.all():
+                arbiter.workforce.abort(member)
+            _await_the_killed(arbiter, PATIENCE)
         arbiter.workforce.signal_all(signal.SIGKILL)
-        _await_the_killed(arbiter)
+        _await_the_killed(arbiter, LAST_WAIT)
 
 
-def _await_the_killed(arbiter: Arbiter) -> None:
-    deadline = time.monotonic() + LAST_WAIT
+def _await_the_killed(arbiter: Arbiter, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while len(arbiter.workforce.pool) and time.monotonic() < deadline:
         arbiter.signals.wait(0.1)
         arbiter.reap_workers()

@@ -108,6 +108,8 @@ class Upgrade:
         how = death.signal_name or f"code {death.code}"
         level = arbiter.log.info if death.success else arbiter.log.error
         level("The new master (pid: %s) ended with %s; this one goes on", death.pid, how)
+        if not death.success:
+            arbiter.log.error("If the log has no reason, run the command with --check-config")
         if not arbiter.num_workers:
             # They had been stopped in its favour.
             arbiter.num_workers = arbiter.cfg.workers

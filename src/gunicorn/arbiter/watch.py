@@ -5,7 +5,7 @@ shared memory, resident memory is in /proc. So nothing that a worker is stuck in
 
     hangs       SIGABRT, to which it answers with its request and its stacks; then SIGURG, which
                 prints the stacks of one that cannot run Python any more; then SIGKILL
-    overstays   was asked to end, and is busy after its graceful time: SIGKILL
+    overstays   was asked to end, and is busy after its graceful time: the same
     has grown   a successor is booted, then it is asked to end; far beyond the limit, SIGKILL
 """
 
@@ -47,14 +47,12 @@ class Watch:
                 self._insist(member, now - member.aborted)
             elif reason := hangs(member, now):
                 self.arbiter.log.critical("WORKER TIMEOUT (pid:%s): %s", member.pid, reason)
-                member.aborted = now
-                member.worker.tmp.given_up = True
-                workforce.signal(member, signal.SIGABRT)
+                workforce.abort(member)
         for member in workforce.pool.overdue(now):
             self.arbiter.log.warning(
                 "Killing worker %s: still busy after its graceful time", member.pid
             )
-            workforce.signal(member, signal.SIGKILL)
+            workforce.abort(member)
         if now - self.weighed >= WEIGHING:
             self.weighed = now
             self._weigh_all()
@@ -73,10 +71,14 @@ class Watch:
         replacing = any(member.outgrown and not member.asked_to_go for member in members)
         for member in members:
             slot = member.worker.tmp
-            # Before its first request a worker has not grown, whatever its size.
-            if member.aborted or member.killed or not (slot.requests or slot.busy_since):
+            if member.aborted or member.killed:
                 continue
             size, limit = resident_memory(member.pid), member.generation.max_memory
+            if not (slot.requests or slot.busy_since):
+                # Before its first request a worker has not grown, whatever its size.
+                if size > limit and member.booted:
+                    self._warn_of_limit(member, size)
+                continue
             if size > limit * HARD_LIMIT:
                 self.arbiter.log.error(
                     "Killing worker (pid:%s): it has %s of memory, more than %s times"
@@ -90,6 +92,16 @@ class Watch:
                     "Replacing worker (pid:%s): it has %s of memory, worker_max_memory is %s",
                     member.pid, megabytes(size), megabytes(limit),
                 )  # fmt: skip
+
+    def _warn_of_limit(self, member: Member, size: int) -> None:
+        """Say once in a generation that no worker can stay within its limit."""
+        if not member.generation.limit_is_low:
+            member.generation.limit_is_low = True
+            self.arbiter.log.warning(
+                "Worker (pid:%s) has %s of memory and has served nothing yet: worker_max_memory"
+                " (%s) is too low, and each worker will be replaced when it has served",
+                member.pid, megabytes(size), megabytes(member.generation.max_memory),
+            )  # fmt: skip
 
 
 def hangs(member: Member, now: float) -> str:

@@ -181,7 +181,10 @@ class Workforce:
             return False
         if member.booted and not member.noted:
             self._note(member)
-        arbiter.log.log(*death.report(expected=member.asked_to_go))
+        # Some end in good order by themselves: to be renewed, or with the rest of the group.
+        in_order = member.worn or member.generation.cfg.reload or bool(arbiter.stopping)
+        expected = member.asked_to_go or (death.success and in_order)
+        arbiter.log.log(*death.report(expected=expected))
         arbiter.call_hook("child_exit", arbiter, member.worker)
         self.board.release(member.worker.tmp)
         if member.retired is None and not arbiter.stopping:
@@ -253,6 +256,12 @@ class Workforce:
         sockets = member.worker.sockets
         bits = (1 << index for index, one in enumerate(sockets) if one in listeners)
         member.worker.tmp.closing = sum(bits)
+
+    def abort(self, member: Member) -> None:
+        """Have a worker tell what it is stuck in, and end; `Watch` insists on that."""
+        member.aborted = time.monotonic()
+        member.worker.tmp.given_up = True
+        self.signal(member, signal.SIGABRT)
 
     def signal_all(self, signum: int) -> None:
         """Send a signal to every worker."""

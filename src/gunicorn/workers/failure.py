@@ -131,8 +131,13 @@ def stack_of(thread: int) -> str:
     frame = sys._current_frames().get(thread)
     if frame is None:
         return "The thread has ended meanwhile."
-    stack = traceback.StackSummary.extract(
-        itertools.takewhile(lambda pair: not _is_our_frame(pair[0]), traceback.walk_stack(frame))
-    )
-    stack.reverse()
-    return "Stack (most recent call last):\n" + "".join(stack.format()).rstrip()
+    return "Stack (most recent call last):\n" + "".join(user_stack(frame).format()).rstrip()
+
+
+def user_stack(frame: FrameType) -> traceback.StackSummary:
+    """The stack from what the server called on; all of it while the server itself is at work."""
+    stack = list(traceback.walk_stack(frame))
+    called = list(itertools.takewhile(lambda pair: not _is_our_frame(pair[0]), stack))
+    summary = traceback.StackSummary.extract(iter(called or stack))
+    summary.reverse()
+    return summary

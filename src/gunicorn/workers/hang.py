@@ -21,13 +21,14 @@ import os
 import signal
 import sys
 import threading
-import traceback
 
 # As they are before a library puts green threads in the place of threads, which would be stuck too.
 from _thread import get_ident, start_new_thread
 from time import monotonic, sleep
 from types import BuiltinFunctionType, FrameType
 from typing import TYPE_CHECKING, Any
+
+from gunicorn.workers import failure
 
 if TYPE_CHECKING:
     from gunicorn.workers.base import Worker
@@ -134,7 +135,8 @@ def _stacks(main_frame: FrameType | None) -> list[str]:
         # For the main thread not the handler of the signal, which may run there now.
         frame = main_frame if thread.ident == main else frames.get(thread.ident or 0)
         lines.append(f"Thread {thread.name}:")
-        lines += [line.rstrip() for line in traceback.format_stack(frame)]
+        if frame is not None:
+            lines += [line.rstrip() for line in failure.user_stack(frame).format()]
     return lines
 
 

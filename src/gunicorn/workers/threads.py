@@ -2,7 +2,9 @@
 
 A call of the application that shows no sign of life for `timeout` is named in the log with its
 stack, and so is a request that takes longer than `request_timeout`. The worker then asks for a
-successor. When that has booted it accepts no more, finishes every other request, and ends.
+successor. When that has booted it accepts no more, finishes its requests, and ends. The call that
+is silent may be finished as well, within `graceful_timeout`: it may only be slow. A request over
+`request_timeout` is not waited for.
 """
 
 from __future__ import annotations
@@ -74,12 +76,15 @@ class ThreadLoop(BalancedLoop):
                 silent = now - seat.moved > self.silence_limit
                 self.log.error(
                     "Thread %s has been in the application for %.1f s (%s is %g s) with %s; the "
-                    "worker is replaced when its other requests are done.\n%s",
+                    "worker is replaced%s.\n%s",
                     seat.name,
                     now - (seat.moved if silent else seat.began),
                     "timeout" if silent else "request_timeout",
                     self.silence_limit if silent else self.request_limit,
                     describe(seat.connection),
+                    f", and has graceful_timeout ({self.graceful_timeout:g} s) to finish"
+                    if silent
+                    else " when its other requests are done",
                     stack_of(seat.thread),
                 )
                 self.worker.ask_for_successor()
@@ -101,7 +106,16 @@ class ThreadLoop(BalancedLoop):
             lent.go_away(websocket=is_websocket(connection.request.variables))
 
     def hanging(self, now: float) -> set[int]:
-        return {id(seat.connection) for seat in self.stuck(now)}
+        return {
+            id(seat.connection)
+            for seat in self.seats
+            if seat.outside
+            and (
+                now - seat.moved > self.silence_limit + self.graceful_timeout
+                or now - seat.began > self.request_limit
+            )
+            and seat.connection not in self.taken
+        }
 
 
 def describe(connection: ConnectionLife) -> str:

@@ -90,7 +90,8 @@ SETTINGS = (
 
         For load balancers and orchestrators that need time to notice. Meanwhile
         `gunicorn.util.stopping()` is true in the workers, so that a health check can fail. A
-        second TERM ends the delay, as do INT and QUIT.
+        second TERM ends the delay, as do INT and QUIT. There is none during an upgrade, where
+        another arbiter goes on accepting.
         """,
     ),
 )

@@ -100,7 +100,9 @@ SECTION = Section(
             Seconds of silence after which a worker is killed and replaced.
 
             For the sync worker it bounds the time of a request. Sending a response to a slow
-            client counts as life. 0 lets workers be silent forever.
+            client counts as life. A thread of gthread that is silent for so long is named in the
+            log, and its worker is replaced; the request has `graceful_timeout` more to be
+            finished. 0 lets workers, and threads, be silent forever.
             """,
         ),
         Declaration(
