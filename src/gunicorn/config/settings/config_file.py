@@ -17,7 +17,10 @@ SECTION = Section(
             help="""
             The configuration: a Python file, or `python:MODULE` for a module.
 
-            Top-level names that are settings are taken; any other name is yours, for helpers.
+            Top-level names that are settings are taken; any other name is yours, for helpers. One
+            that resembles a setting is refused as misspelt, unless that setting is given, too, the
+            name begins with an underscore, or the file reads it.
+
             `file:PATH` is the same as PATH. Without the flag `./gunicorn.conf.py` is read when it
             exists. Command-line flags and GUNICORN_CMD_ARGS have precedence over the file.
             """,
