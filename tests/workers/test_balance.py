@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gunicorn.workers.balance import Siblings, renewed
+from gunicorn.workers.balance import Siblings, common_queue
 from tests.servers import Server, until
 
 APP = """\
@@ -291,9 +291,33 @@ def test_without_descriptors_the_connection_stays_in_the_queue() -> None:
         each.close()
 
 
-def test_a_new_queue_replaces_the_old() -> None:
-    first = renewed(None)
-    second = renewed(first)
-    assert first.exit.fileno() == -1
-    assert second.take() is None
-    second.close()
+@pytest.mark.parametrize(
+    ("before", "after"), [("sync", "sync"), ("sync", "gthread"), ("gthread", "gthread")]
+)
+def test_a_reload_passes_on_what_waits_for_a_long_call(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    """Connections that a worker of the old generation has no time for go to the new one."""
+    conf = tmp_path / "gunicorn.conf.py"
+    text = "workers = 2\nkeepalive = 30\nworker_class = {!r}\nthreads = 1\n"
+    files = {"app.py": APP, conf.name: text.format(before)}
+    with Server("app:app", cwd=tmp_path, files=files) as server:
+        old = set(map(str, server.wait_workers(2)))
+        busy, *others = on_one_worker(server, 4)
+        busy.send("/4")
+        time.sleep(0.2)
+        conf.write_text(text.format(after))
+        server.send_signal(signal.SIGHUP)
+        server.wait_for(r"Worker exiting")
+        server.until(lambda: len(old & set(map(str, server.workers()))) == 1, "one old worker")
+        server.wait_for(r"Booting worker", count=4)
+        time.sleep(0.3)
+        for client in others:
+            began = time.monotonic()
+            assert client.ask()[0] not in old
+            assert time.monotonic() - began < 1
+        assert busy.answer()[0] in old
+
+
+def test_there_is_one_queue() -> None:
+    assert common_queue() is common_queue()

@@ -1,6 +1,6 @@
 """Kept connections that wait behind a slow request are passed to a sibling that is free.
 
-The workers of a generation share a pair of connected unix sockets that the arbiter made before it
+The workers of a server share a pair of connected unix sockets that the arbiter made before it
 forked them. A worker whose threads are all in the application puts each connection that becomes
 readable into one end: the descriptor (SCM_RIGHTS), and what the worker knows of it. Workers that
 have a thread free wait for the other end beside their listeners. So while all are busy, such
@@ -17,6 +17,7 @@ import array
 import json
 import os
 import socket
+from functools import cache
 from typing import Any, NamedTuple
 
 from gunicorn.syscalls import epoll
@@ -42,7 +43,7 @@ class Given(NamedTuple):
 
 
 class Siblings:
-    """The queue of connections between the workers of a generation."""
+    """The queue of connections between workers."""
 
     def __init__(self) -> None:
         # Packets keep their borders, and the room for them is the socket's buffer: some hundreds.
@@ -91,12 +92,11 @@ class Siblings:
         return Given(sock, tuple(peer) if isinstance(peer, list) else peer, used, variables)
 
 
-def renewed(before: Siblings | None) -> Siblings | None:
-    """A queue for the workers to come, in place of that of the workers there were.
+@cache
+def common_queue() -> Siblings | None:
+    """The one queue of this server, made with its first workers and inherited by all of them.
 
-    None where the system has no epoll, on which the loops wait for the queue and for each other.
+    So those of an older generation, one of which may be in a long call, give to those of a newer
+    one. None where the system has no epoll, on which the loops wait for the queue and each other.
     """
-    if before is not None:
-        # Those have it open themselves, and look into it before they end.
-        before.close()
     return Siblings() if epoll else None

@@ -27,9 +27,18 @@ class BalancedLoop(SharingLoop, LeaderLoop):
             self.share(siblings)
 
     def put_off(self, connection: ConnectionLife) -> None:
-        lonely = self.idle or self.draining or not self.has_siblings()
-        if lonely or not self.give_away(connection):
+        if self.idle or not self.somebody_takes() or not self.give_away(connection):
             super().put_off(connection)
+
+    def somebody_takes(self) -> bool:
+        """Whether there are others who take what this worker has no time for.
+
+        When it drains these are those of a newer generation, if there is one: who drains does not
+        accept.
+        """
+        if not self.draining:
+            return self.has_siblings()
+        return not self.turns.is_alone(self.now) and not self.turns.is_nobody_elses()
 
     # The end
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from types import FrameType
 from typing import Any, ClassVar
 
-from gunicorn.workers.balance import Siblings, renewed
+from gunicorn.workers.balance import Siblings, common_queue
 from gunicorn.workers.base import Worker
 from gunicorn.workers.patches import threads_are_green
 from gunicorn.workers.threads import ThreadLoop
@@ -29,7 +29,7 @@ class ThreadWorker(Worker):
 
     @classmethod
     def setup(cls) -> None:
-        cls.siblings = renewed(cls.siblings)
+        cls.siblings = common_queue()
 
     def run(self) -> None:
         """Serve until `alive` is False."""

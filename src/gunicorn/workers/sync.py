@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from gunicorn.workers.balance import Siblings, renewed
+from gunicorn.workers.balance import Siblings, common_queue
 from gunicorn.workers.balanced_sync import BalancedSyncLoop
 from gunicorn.workers.base import Worker
 from gunicorn.workers.loop import EventLoop
@@ -25,7 +25,7 @@ class SyncWorker(Worker):
 
     @classmethod
     def setup(cls) -> None:
-        cls.siblings = renewed(cls.siblings)
+        cls.siblings = common_queue()
 
     def run(self) -> None:
         """Serve until `alive` is False."""
