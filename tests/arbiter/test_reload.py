@@ -207,3 +207,17 @@ def test_a_retired_worker_gets_its_graceful_time_and_no_more(serve: Serve, tmp_p
         server.wait_for(f"Killing worker {old}: still busy after its graceful time")
         server.until(lambda: old not in server.workers())
     assert "out of memory" not in server.log()
+
+
+def test_what_a_reload_changed_is_in_the_log(serve: Serve, tmp_path: Path) -> None:
+    first, second = free_port(), free_port()
+    (tmp_path / "gunicorn.conf.py").write_text(f"bind = '127.0.0.1:{first}'\n")
+    server = serve(bind="", address=("127.0.0.1", first))
+    hup(server)
+    server.wait_for("Reload done")
+    assert server.log().count("Listening at") == 1, "nothing has changed"
+    (tmp_path / "gunicorn.conf.py").write_text(f"bind = '127.0.0.1:{second}'\n")
+    hup(server)
+    server.wait_for("Reload done", count=2)
+    server.address = ("127.0.0.1", second)
+    server.wait_for(rf"Listening at: http://127\.0\.0\.1:{second} \({server.pid}\)")

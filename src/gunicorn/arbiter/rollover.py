@@ -149,18 +149,9 @@ class Rollover:
         arbiter.call_hook("on_reload", arbiter)
         arbiter.listeners.change(self.old.cfg, cfg, arbiter.log)
         self.new = Generation.of(self.old.number + 1, cfg, list(arbiter.listeners.sockets))
-        self._tell_changes()
         arbiter.preload.begin(self.new)
         arbiter.generation = self.new
         arbiter.workforce.backoff.succeeded()
-
-    def _tell_changes(self) -> None:
-        """Log what the start logs, where it is another now."""
-        arbiter, old, new = self.arbiter, self.old, self.new
-        if arbiter.listeners.sockets != self.old_sockets:
-            arbiter.log.info("Listening at: %s (%s)", arbiter.listeners, arbiter.pid)
-        if new.worker_class is not old.worker_class:
-            arbiter.log.info("Using worker: %s", new.cfg.worker_class_str)
 
     def _restore(self) -> None:
         arbiter = self.arbiter
@@ -184,8 +175,17 @@ class Rollover:
         self.old.end_template()
         arbiter.move_pidfile()
         proctitle.set_title(f"master [{arbiter.proc_name}]")
+        self._tell_changes()
         arbiter.notify(f"READY=1\nSTATUS=Serving at {arbiter.listeners}")
         arbiter.log.info("Reload done: generation %s serves", self.new.number)
+
+    def _tell_changes(self) -> None:
+        """Log what the start logs, where it is another now."""
+        arbiter, old, new = self.arbiter, self.old, self.new
+        if new.listeners != old.listeners:
+            arbiter.log.info("Listening at: %s (%s)", arbiter.listeners, arbiter.pid)
+        if new.worker_class is not old.worker_class:
+            arbiter.log.info("Using worker: %s", new.cfg.worker_class_str)
 
 
 def _is_there(pid: int) -> bool:
