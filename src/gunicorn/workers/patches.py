@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+import _thread
+from types import BuiltinFunctionType
 
 
 def threads_are_green() -> bool:
-    """Whether gevent or eventlet has put its own in place of the system's threads.
+    """Whether a library (gevent, eventlet) has put its own in place of the system's threads.
 
-    The configuration file may have done so for whichever worker class it is used with.
+    The configuration file may have had it do so, for whichever worker class it is used with.
     """
-    gevent, eventlet = sys.modules.get("gevent.monkey"), sys.modules.get("eventlet.patcher")
-    return bool(
-        (gevent and gevent.is_module_patched("threading"))
-        or (eventlet and eventlet.is_monkey_patched("thread"))
-    )
+    return not isinstance(_thread.start_new_thread, BuiltinFunctionType)

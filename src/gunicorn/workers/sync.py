@@ -29,12 +29,9 @@ class SyncWorker(Worker):
 
     def run(self) -> None:
         """Serve until `alive` is False."""
-        if self.siblings is None or self.cfg.is_ssl or not self.cfg.keepalive:
-            # There is nothing that could be shared.
-            self.run_alone()
-            return
-        if threads_are_green():
-            # Who looks out for long calls would be asleep while they last.
+        # With green threads who looks out for long calls would be asleep while they last.
+        nothing_to_share = self.cfg.is_ssl or not self.cfg.keepalive
+        if self.siblings is None or nothing_to_share or threads_are_green():
             self.run_alone()
             return
         self.loop = loop = BalancedSyncLoop(self, self.siblings)
