@@ -6,14 +6,15 @@ refused, and not missed when it is needed.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.arbiter.watch import can_weigh, limits_requests
 from gunicorn.errors import ConfigError
 from gunicorn.libc import become_subreaper
 
 if TYPE_CHECKING:
     from gunicorn.config import Config
+    from gunicorn.workers.base import Worker
 
 
 def check(cfg: Config, log: Any) -> None:
@@ -39,6 +40,18 @@ def check(cfg: Config, log: Any) -> None:
             f"{_given(cfg, 'worker_max_memory')}: this system has no /proc, which tells the memory"
             " of processes. Leave it out."
         )
+
+
+def limits_requests(worker_class: type[Worker]) -> bool:
+    """Whether it is known how long a request of such a worker lasts."""
+    return any(
+        getattr(worker_class, name, False) for name in ("serves_one_by_one", "limits_requests")
+    )
+
+
+def can_weigh() -> bool:
+    """Whether this system tells the memory of a process."""
+    return os.path.exists("/proc/self/statm")
 
 
 def _given(cfg: Config, name: str) -> str:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
     from gunicorn.arbiter.pool import Member
-    from gunicorn.workers.base import Worker
 
 PATIENCE = 1.0
 """Seconds after SIGABRT, in which a hanging worker tells where it hangs and ends."""
@@ -120,18 +119,6 @@ def hangs(member: Member, now: float) -> str:
         limit = generation.request_timeout
         return f"a request for {now - since:.1f} s (request_timeout is {limit:g} s)"
     return ""
-
-
-def limits_requests(worker_class: type[Worker]) -> bool:
-    """Whether it is known how long a request of such a worker lasts."""
-    return any(
-        getattr(worker_class, name, False) for name in ("serves_one_by_one", "limits_requests")
-    )
-
-
-def can_weigh() -> bool:
-    """Whether this system tells the memory of a process."""
-    return os.path.exists("/proc/self/statm")
 
 
 def resident_memory(pid: int) -> int:
