@@ -53,7 +53,7 @@ def main() -> None:
 def load(name: str) -> Application:
     """The application."""
     module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+    return getattr(import_module(module), attribute)
 
 
 def answer(listener: socket.socket, app: Application) -> None:

@@ -42,9 +42,9 @@ class Reference(NamedTuple):
         expression = expression.strip() or DEFAULT_ATTRIBUTE
         _check_module_name(text, module)
         names = tuple(expression.split("."))
-        return (
-            cls(text, module, names) if _are_names(names) else cls._call(text, module, expression)
-        )
+        if _are_names(names):
+            return cls(text, module, names)
+        return cls._call(text, module, expression)
 
     @classmethod
     def _call(cls, text: str, module: str, expression: str) -> Reference:
