@@ -27,6 +27,7 @@ from gunicorn.logs.access import SafeAtoms
 from gunicorn.logs.batch import AccessBatch
 from gunicorn.logs.configure import configure
 from gunicorn.logs.handlers import LineHandler, descriptor, is_file, open_log
+from gunicorn.logs.lasting import make_borrowers_lasting, make_lasting
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -65,9 +66,9 @@ class Logger:
     _handlers: ClassVar[list[logging.Handler]] = []
 
     def __init__(self, cfg: Any) -> None:
-        self.error_log = logging.getLogger("gunicorn.error")
+        self.error_log = make_lasting(logging.getLogger("gunicorn.error"))
         self.error_log.propagate = False
-        self.access_log = logging.getLogger("gunicorn.access")
+        self.access_log = make_lasting(logging.getLogger("gunicorn.access"))
         self.access_log.propagate = False
         #: The open file of errorlog, None when the error log is stderr.
         self.logfile: Any = None
@@ -101,11 +102,11 @@ class Logger:
 
     def _remove_handlers(self) -> None:
         """Take away what an earlier setup added, by this Logger or one that it replaces."""
-        for logger in (self.error_log, self.access_log):
-            for handler in logger.handlers[:]:
-                if handler in self._handlers:
-                    logger.removeHandler(handler)
-                    handler.close()
+        for handler in self._handlers:
+            for logger in (self.error_log, self.access_log):
+                logger.removeHandler(handler)
+            # Ours outlive a mere close.
+            getattr(handler, "let_go", handler.close)()
         self._handlers.clear()
         self.logfile = None
 
@@ -114,6 +115,9 @@ class Logger:
         loggers = (self.error_log, self.access_log)
         before = [handler for logger in loggers for handler in logger.handlers]
         self._configured = configure(self.cfg)
+        for logger in loggers:
+            # What the configuration has replaced is not to come back.
+            logger.aside.clear()
         now = [handler for logger in loggers for handler in logger.handlers]
         self._handlers.extend(handler for handler in now if handler not in before)
 
@@ -326,7 +330,7 @@ class Logger:
 
     def reopen_files(self) -> None:
         """Open every log file of the process by its name again (after logrotate moved it)."""
-        for handler in _file_handlers():
+        for handler in self._file_handlers():
             try:
                 if isinstance(handler, LineHandler):
                     handler.reopen()
@@ -339,9 +343,25 @@ class Logger:
         if self.cfg.capture_output:
             self._capture_output()
 
+    def enter_worker(self) -> None:
+        """Prepare for an application, which may configure logging and start programs."""
+        make_borrowers_lasting((self.error_log, self.access_log))
+        self.close_on_exec()
+
+    def _file_handlers(self) -> list[LineHandler | logging.FileHandler]:
+        """The handlers that hold a file: ours, and those of every other logger of this process."""
+        loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
+        handlers = {handler for logger in loggers for handler in getattr(logger, "handlers", ())}
+        return [
+            handler
+            for handler in handlers.union(self._handlers)
+            if isinstance(handler, logging.FileHandler)
+            or (isinstance(handler, LineHandler) and handler.path is not None)
+        ]
+
     def close_on_exec(self) -> None:
         """Keep log files from programs that this process starts."""
-        for handler in _file_handlers():
+        for handler in self._file_handlers():
             fd = descriptor(handler.stream)
             if fd > 2:
                 os.set_inheritable(fd, False)
@@ -351,18 +371,6 @@ def _at_caller(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Make a record name the file and line of the caller of Logger, not those of Logger."""
     kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
     return kwargs
-
-
-def _file_handlers() -> list[LineHandler | logging.FileHandler]:
-    """The handlers of every logger of this process that hold a file."""
-    loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
-    handlers = {handler for logger in loggers for handler in getattr(logger, "handlers", ())}
-    return [
-        handler
-        for handler in handlers
-        if isinstance(handler, logging.FileHandler)
-        or (isinstance(handler, LineHandler) and handler.path is not None)
-    ]
 
 
 def _reopen(handler: logging.FileHandler) -> None:

@@ -162,7 +162,7 @@ def test_the_stream_of_a_handler_never_fails(tmp_path: Path) -> None:
     handler = LineHandler(str(tmp_path / "x.log"))
     print("for wsgi.errors", file=handler.stream, flush=True)
     assert handler.stream.fileno() == handler.fd
-    handler.close()
+    handler.let_go()
     handler.stream.write("too late\n")
     assert handler.lost == 1
     assert (tmp_path / "x.log").read_text() == "for wsgi.errors\n"
@@ -176,7 +176,7 @@ def test_log_files_are_not_inherited(make_logger: MakeLogger, tmp_path: Path) ->
     assert isinstance(handler, LineHandler)
     assert not os.get_inheritable(handler.fd)
     os.set_inheritable(handler.fd, True)
-    logger.close_on_exec()
+    logger.enter_worker()
     assert not os.get_inheritable(handler.fd)
     logger.reopen_files()
     assert not os.get_inheritable(handler.fd)

@@ -40,8 +40,8 @@ class FileLogger(logging.Logger):
         handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
         self.addHandler(handler)
 
-    def close_on_exec(self) -> None:
-        self.debug("close_on_exec")
+    def enter_worker(self) -> None:
+        self.debug("enter_worker")
 
     def reopen_files(self) -> None:
         self.debug("reopen_files")

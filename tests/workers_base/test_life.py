@@ -44,7 +44,7 @@ def test_a_worker_boots_runs_and_stops_gracefully(tmp_path: Path) -> None:
         process.kill(signal.SIGTERM)
         assert process.exit_code() == 0
         assert process.log.splitlines() == [
-            "DEBUG close_on_exec",
+            "DEBUG enter_worker",
             "INFO init wsgi=application booted=False",
             "DEBUG running",
             "DEBUG stopped",

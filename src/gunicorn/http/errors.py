@@ -27,9 +27,10 @@ REASONS: dict[int, str] = {
 }
 
 
-def excerpt(data: object, size: int = 80) -> str:
+def excerpt(data: str | bytes | bytearray | memoryview, size: int = 80) -> str:
     """`data` as a short, printable, ASCII-only quotation."""
-    text = ascii(bytes(data) if isinstance(data, (bytearray, memoryview)) else data)
+    beginning = data[: size + 1]
+    text = ascii(beginning if isinstance(beginning, str) else bytes(beginning))
     return text if len(text) <= size else f"{text[:size]}…"
 
 

@@ -148,12 +148,19 @@ class LineHandler(Handler):
         finally:
             os.close(fd)
 
-    def close(self) -> None:
+    def let_go(self) -> None:
+        """Close the file. What is written from now on is lost.
+
+        It is not `close` that does so: `logging.config` closes every handler of the process when
+        an application configures logging, and so does `logging.shutdown` while some still log.
+        To open the file again by its name then, as FileHandler does, may be out of reach for a
+        worker that has dropped its privileges.
+        """
         if self.path is not None and self.fd >= 0:
             os.close(self.fd)
             # The number may soon mean another file: nothing more is to be written to it.
             self.fd = -1
-        super().close()
+        self.close()
 
 
 def open_to_append(path: str) -> int:

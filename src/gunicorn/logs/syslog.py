@@ -111,11 +111,12 @@ class SyslogHandler(logging.Handler):
             self._socket.close()
             self._socket = None
 
-    def close(self) -> None:
+    def let_go(self) -> None:
+        """Close the connection; `close` leaves it, as others than its owner call that (logging)."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        super().close()
+        self.close()
 
 
 def _severity(level: int) -> int:

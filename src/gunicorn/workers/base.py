@@ -231,7 +231,7 @@ class Worker:
         """Keep listeners and log files out of the programs that the application starts."""
         for sock in self.sockets:
             sock.set_inheritable(False)
-        self.log.close_on_exec()
+        self.log.enter_worker()
 
     def init_signals(self) -> None:
         """Install the worker's signal handlers in place of the arbiter's."""
