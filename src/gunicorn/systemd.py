@@ -1,16 +1,20 @@
-"""The two things a service manager and its service say to each other.
+"""What a service manager and its service say to each other.
 
 - Readiness and state go up as datagrams to the socket named by `NOTIFY_SOCKET` (sd_notify(3)).
+- So do signs of life, where the manager waits for them (sd_watchdog_enabled(3)).
 - Listening sockets come down as descriptors from 3 on, counted by `LISTEN_FDS` and meant for the
   process named by `LISTEN_PID` (sd_listen_fds(3)).
 
-Without a service manager both are quiet no-ops, so callers need not ask whether there is one.
+Without a service manager all are quiet no-ops, so callers need not ask whether there is one.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+import time
+from collections.abc import Mapping
+from math import inf
 
 SD_LISTEN_FDS_START = 3
 """The first descriptor passed by the service manager (sd_listen_fds(3))."""
@@ -37,6 +41,34 @@ def notify(message: str) -> bool:
         # Reported by the return value: telling the manager is a courtesy, serving comes first.
         return False
     return True
+
+
+class Watchdog:
+    """The signs of life (WATCHDOG=1) that the manager asks for in `WATCHDOG_USEC`.
+
+    They are sent at twice the pace that it wants, and none when it wants none, or wants them of
+    another process (`WATCHDOG_PID`). `interval` is in seconds, and infinite then.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        wanted, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+        self.interval = inf
+        self.pid = 0
+        """The process that is to send them, if the manager named this one."""
+        if wanted.isdecimal() and int(wanted) > 0 and pid in {"", str(os.getpid())}:
+            self.interval = int(wanted) / 2e6
+            self.pid = int(pid or 0)
+        self._due = time.monotonic() if self.interval < inf else inf
+
+    def left(self) -> float:
+        """Seconds until the next is due; infinite when none is wanted, negative when it is late."""
+        return self._due - time.monotonic()
+
+    def look(self) -> None:
+        """Send a sign of life if one is due."""
+        if self.left() <= 0:
+            self._due = time.monotonic() + self.interval
+            notify("WATCHDOG=1")
 
 
 def listen_fds(unset_environment: bool = True) -> list[int]:

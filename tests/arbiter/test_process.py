@@ -6,15 +6,17 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.arbiter.conftest import TINY, Serve
-from tests.processes import kill_family
+from tests.processes import kill_family, open_files
 from tests.servers import HELLO, alive, free_port, processes, until
 
 
@@ -40,6 +42,67 @@ def test_a_live_pidfile_is_refused(serve: Serve, tmp_path: Path) -> None:
     assert server.wait() == 1
     assert f"pidfile {path} belongs to process {os.getpid()}, which is running" in server.log()
     assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_a_pidfile_whose_number_is_another_programs_is_replaced(
+    serve: Serve, tmp_path: Path
+) -> None:
+    """After a crash, or in a container that was started anew: the number says nothing."""
+    with subprocess.Popen(["sleep", "60"]) as stranger:
+        path = tmp_path / "run.pid"
+        path.write_text(f"{stranger.pid}\n")
+        before = time.time() - 5
+        os.utime(path, (before, before))
+        server = serve("--pid", "run.pid")
+        assert path.read_text() == f"{server.pid}\n"
+        stranger.kill()
+
+
+def test_the_pidfile_of_a_live_server_is_refused_whatever_its_age(
+    serve: Serve, tmp_path: Path
+) -> None:
+    first = serve("--pid", "run.pid")
+    os.utime(tmp_path / "run.pid", (1, 1))
+    first.get("/")
+    second = serve("--pid", "run.pid", wait=False)
+    assert second.wait() == 1
+    assert f"belongs to process {first.pid}, which is running" in second.log()
+
+
+def test_no_worker_can_write_into_the_pidfile(serve: Serve, tmp_path: Path) -> None:
+    """It would choose whom an init script ends."""
+    for options in ((), ("--preload",)):
+        server = serve("--pid", "run.pid", *options)
+        server.get("/")
+        for pid in server.workers():
+            assert str(tmp_path / "run.pid") not in open_files(pid)
+        assert server.stop() == 0
+
+
+def test_after_a_crash_workers_that_linger_do_not_hold_the_pidfile(
+    serve: Serve, tmp_path: Path
+) -> None:
+    first = serve("--pid", "run.pid", files={"app.py": LINGERING})
+    with first.connect() as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        first.until((tmp_path / "begun").exists, "a request in progress")
+        first.process.kill()
+        first.wait()
+        second = serve("--pid", "run.pid")
+        assert (tmp_path / "run.pid").read_text() == f"{second.pid}\n"
+        (tmp_path / "go").touch()
+        assert client.recv(4096)
+    first.assert_nothing_left()
+
+
+LINGERING = """\
+import os, time
+def app(environ, start_response):
+    open("begun", "w").close()
+    while not os.path.exists("go"):
+        time.sleep(0.02)
+    return [b"late"]
+"""
 
 
 def test_a_pidfile_that_cannot_be_written(serve: Serve, tmp_path: Path) -> None:
@@ -143,15 +206,33 @@ def _parent_of(pid: int) -> int | None:
 class Manager:
     """The part of systemd that a service talks to."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, credentials: bool = False) -> None:
         self.path = str(path)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         self.socket.settimeout(20)
+        if credentials:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
 
     def next(self) -> dict[str, str]:
-        lines = self.socket.recv(4096).decode().splitlines()
-        return dict(line.split("=", 1) for line in lines)
+        return self.next_from()[1]
+
+    def next_from(self) -> tuple[int, dict[str, str]]:
+        """The process that says something (0 when that is not asked for), and what it says."""
+        data, extra, _, _ = self.socket.recvmsg(4096, socket.CMSG_SPACE(12))
+        sender = struct.unpack("3i", extra[0][2])[0] if extra else 0
+        return sender, dict(line.split("=", 1) for line in data.decode().splitlines())
+
+    def next_at(self) -> tuple[float, dict[str, str]]:
+        """What is said next, and when."""
+        message = self.next()
+        return time.monotonic(), message
+
+    def until(self, message: dict[str, str], sender: int = 0) -> None:
+        """Wait for `message`, whatever is said before."""
+        deadline = time.monotonic() + 20
+        while self.next_from() != (sender, message):
+            assert time.monotonic() < deadline
 
 
 def test_the_service_manager_is_told(serve: Serve, tmp_path: Path) -> None:
@@ -222,6 +303,75 @@ def test_the_service_manager_follows_an_upgrade(
         os.kill(new, signal.SIGQUIT)
         assert manager.next() == {"STOPPING": "1"}
         server.assert_nothing_left(timeout=20)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("named", [True, False])
+def test_signs_of_life_for_the_watchdog(serve: Serve, tmp_path: Path, named: bool) -> None:
+    """Twice in the time after which the manager would kill the service; idle or at a reload."""
+    manager = Manager(tmp_path / "notify")
+    (tmp_path / "watched.py").write_text(WATCHED)
+    with manager.socket:
+        server = serve(
+            command=[sys.executable, "watched.py", "named" if named else "anybody"],
+            env={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "400000"},
+        )
+        seen = [manager.next_at() for _ in range(12)]
+        times = [at for at, message in seen if message == {"WATCHDOG": "1"}]
+        assert len(times) >= 8
+        gaps = [after - before for before, after in pairwise(times)]
+        assert sorted(gaps)[len(gaps) // 2] < 0.35, "the median, as the machine may be busy"
+        assert sum(gaps) / len(gaps) > 0.15, "no more of them than it takes"
+        server.send_signal(signal.SIGHUP)
+        server.wait_for("Reload done")
+        manager.until({"WATCHDOG": "1"})
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+
+
+def test_no_signs_of_life_where_nobody_waits_for_them(serve: Serve, tmp_path: Path) -> None:
+    manager = Manager(tmp_path / "notify")
+    for variables in ({}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "0"}, ANOTHERS):
+        server = serve(env={"NOTIFY_SOCKET": manager.path, **variables})
+        said = [manager.next()]
+        assert server.get("/").status == 200
+        assert server.stop() == 0
+        while said[-1] != {"STOPPING": "1"}:
+            said.append(manager.next())
+        assert not any("WATCHDOG" in message for message in said), variables
+    manager.socket.close()
+
+
+def test_an_upgrade_hands_the_watchdog_over(serve: Serve, tmp_path: Path) -> None:
+    """Also while the old arbiter, which is not the main process any more, finishes requests."""
+    manager = Manager(tmp_path / "notify", credentials=True)
+    (tmp_path / "watched.py").write_text(WATCHED)
+    with manager.socket:
+        server = serve(
+            command=[sys.executable, "watched.py", "named"],
+            env={"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "400000"},
+        )
+        server.get("/")
+        server.send_signal(signal.SIGUSR2)
+        new = int(server.wait_for(r"Started a new master \(pid: (\d+)\)")[1])
+        server.wait_workers(2, pid=new)
+        manager.until({"WATCHDOG": "1"}, sender=new)
+        manager.until({"WATCHDOG": "1"}, sender=server.pid)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait() == 0
+        for _ in range(3):
+            manager.until({"WATCHDOG": "1"}, sender=new)
+        os.kill(new, signal.SIGTERM)
+        server.assert_nothing_left(timeout=20)
+
+
+WATCHED = """\
+import os, sys
+if sys.argv[1] == "named":
+    os.environ["WATCHDOG_PID"] = str(os.getpid())
+os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *sys.argv[2:]])
+"""
+ANOTHERS = {"WATCHDOG_USEC": "400000", "WATCHDOG_PID": "1"}
 
 
 ACTIVATE = """\

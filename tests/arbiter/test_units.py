@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import logging
 import os
 import signal
@@ -86,8 +88,78 @@ def test_pidfile_moves(tmp_path: Path) -> None:
 
 
 def test_pidfile_that_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "pid").mkdir()
     with pytest.raises(HaltServer, match="cannot be read: Is a directory"):
-        Pidfile(str(tmp_path)).create(1)
+        Pidfile(str(tmp_path / "pid")).create(1)
+    assert os.listdir(tmp_path) == ["pid"], "no temporary file is left"
+
+
+def test_pidfile_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pid")
+    with pytest.raises(HaltServer, match="cannot be read: Invalid argument"):
+        Pidfile(str(tmp_path / "pid")).create(1)
+
+
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs, and is not ours to begin with."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        process.kill()
+
+
+def test_pidfile_whose_number_is_a_younger_programs_is_stale(
+    tmp_path: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    path = tmp_path / "pid"
+    path.write_text(f"{stranger.pid}\n")
+    with pytest.raises(HaltServer, match=f"belongs to process {stranger.pid}"):
+        Pidfile(str(path)).create(os.getpid())
+    before = time.time() - 5
+    os.utime(path, (before, before))
+    Pidfile(str(path)).create(os.getpid())
+    assert path.read_text() == f"{os.getpid()}\n"
+
+
+def test_pidfile_that_is_locked_belongs_to_whoever_it_names(tmp_path: Path) -> None:
+    """Whatever time it bears: a backup may have been restored, or the clock set."""
+    path = tmp_path / "pid"
+    code = (
+        "import os, sys\n"
+        "from gunicorn.arbiter.pidfile import Pidfile\n"
+        "file = Pidfile(sys.argv[1])\n"
+        "file.create(os.getpid())\n"
+        "print(flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        owner.stdout.readline()
+        os.utime(path, (1, 1))
+        with pytest.raises(HaltServer, match=f"belongs to process {owner.pid}"):
+            Pidfile(str(path)).create(os.getpid())
+        owner.kill()
+        owner.wait()
+        Pidfile(str(path)).create(os.getpid())
+
+
+def test_pidfile_where_there_are_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stranger: subprocess.Popen[bytes]
+) -> None:
+    """As on some network file systems: the age of the process decides."""
+
+    def refuse(_fd: int, _command: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    path = tmp_path / "pid"
+    path.write_text(f"{stranger.pid}\n")
+    with pytest.raises(HaltServer, match="belongs to process"):
+        Pidfile(str(path)).create(os.getpid())
+    os.utime(path, (1, 1))
+    Pidfile(str(path)).create(os.getpid())
+    assert path.read_text() == f"{os.getpid()}\n"
 
 
 # -- signals ---------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ class Arbiter:
         self.signals = SignalQueue()
         self.listeners = Listeners()
         self.upgrade = Upgrade(self)
+        self.watchdog = systemd.Watchdog()
         self.pidfile: Pidfile | None = None
         self.rollover: Rollover | None = None
         self.reload_wanted = False
@@ -131,6 +132,7 @@ class Arbiter:
             for signum in came:
                 self.obey(signum)
             self.reap_workers()
+            self.watchdog.look()
             if self.stopping:
                 return
             self.watch.look()
@@ -341,13 +343,14 @@ class Arbiter:
 
     def pause(self) -> float:
         """Seconds that the loop may sleep."""
+        longest = max(0.0, min(PAUSE, self.watchdog.left()))
         if self.faults:
-            return PAUSE
+            return longest
         if self.rollover or not self.ready or self.workforce.in_motion:
-            return ATTENTIVE
+            return min(ATTENTIVE, longest)
         now = time.monotonic()
         events = (self.workforce.backoff.until, self.stop_at or 0.0)
-        return min([PAUSE, *(event - now for event in events if event > now)])
+        return min([longest, *(event - now for event in events if event > now)])
 
     # -- commands ----------------------------------------------------------------------------------
 

@@ -89,6 +89,8 @@ def _let_go(arbiter: Arbiter, worker: Worker, generation: Generation) -> None:
     arbiter.signals.forget()
     worker.bell = arbiter.signals.bell
     worker.lifeline = let_go_of_lifeline(arbiter)
+    if arbiter.pidfile is not None:
+        arbiter.pidfile.let_go()
     for template in arbiter.templates():
         template.channel.close()
     if generation.seed is not None:

@@ -69,6 +69,7 @@ def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
         if not (graceful or insisted) and now - asked > INSIST:
             insisted = True
             arbiter.workforce.signal_all(signal.SIGINT)
+        arbiter.watchdog.look()
         arbiter.reap_workers()
     if len(pool):
         arbiter.log.warning("Killing workers that did not stop: %s", sorted(pool.workers))
@@ -84,4 +85,5 @@ def _await_the_killed(arbiter: Arbiter, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while len(arbiter.workforce.pool) and time.monotonic() < deadline:
         arbiter.signals.wait(0.1)
+        arbiter.watchdog.look()
         arbiter.reap_workers()

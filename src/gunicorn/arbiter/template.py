@@ -151,6 +151,8 @@ def _live(arbiter: Arbiter, generation: Generation, channel: socket.socket) -> N
 def _let_go(arbiter: Arbiter, generation: Generation) -> None:
     """Close what is the arbiter's alone, so that its end is noticed, and what others serve."""
     child.let_go_of_lifeline(arbiter)
+    if arbiter.pidfile is not None:
+        arbiter.pidfile.let_go()
     # A reload begins while the arbiter's generation is the old one.
     for listener in {*arbiter.every_listener(), *arbiter.generation.listeners}:
         if listener not in generation.listeners:

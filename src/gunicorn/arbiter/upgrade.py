@@ -138,8 +138,15 @@ class Upgrade:
         os._exit(1)
 
     def _environment(self) -> dict[str, str]:
+        """The variables of the new arbiter, seen from the process that becomes it.
+
+        The service manager waits for the signs of life of the main process, and that is the new
+        one as soon as the old has handed over, which may then finish requests for a long time.
+        """
+        watched = {"WATCHDOG_PID": str(os.getpid())} if self.arbiter.watchdog.pid else {}
         return {
             **os.environ,
+            **watched,
             FDS: ",".join(str(listener.fileno()) for listener in self.arbiter.LISTENERS),
             PARENT: str(self.arbiter.pid),
             ORIGIN: self.arbiter.listeners.origin,

@@ -112,7 +112,8 @@ SETTINGS = (
         help="""
         A file to write the process id of the arbiter to.
 
-        A file that a dead process left is replaced; with a live one the start is refused.
+        A file that a dead process left is replaced, also when its number is another program's by
+        now; with a living server the start is refused. The server keeps a lock on its file.
         """,
     ),
     Declaration(
