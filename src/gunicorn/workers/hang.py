@@ -42,9 +42,21 @@ STACK_SIZE = 256 * 1024
 """Bytes of stack of the witness: less than a huge page, which the kernel might give to more."""
 
 
+_dump: list[int] = []
+"""The descriptor that the stacks are written to: of its own, as an application may close a log."""
+
+
 def install_dump(log: Any) -> None:
     """Have DUMP_SIGNAL write the stacks to the error log of now; call again when it is reopened."""
-    faulthandler.register(DUMP_SIGNAL, file=_descriptor(log), all_threads=True, chain=False)
+    try:
+        target = os.dup(_descriptor(log))
+    except OSError as error:
+        log.debug("The stacks of a worker that hangs have no log to go to: %s", error)
+        return
+    faulthandler.register(DUMP_SIGNAL, file=target, all_threads=True, chain=False)
+    for replaced in _dump:
+        os.close(replaced)
+    _dump[:] = [target]
 
 
 class Witness:
