@@ -10,6 +10,11 @@ A server gets a session of its own, so every process that descends from it (work
 of a binary upgrade) can be found again; leaving the context ends them all, and complains when
 any of them outlived a stop. Every wait has a deadline and tells the log when it passes.
 
+What a server must not say is checked when it has ended, for a worker writes lines after the answer
+that a test has seen, and at its exit:
+
+    server.never_says("ERROR")
+
 What else tests need of processes, ports and sockets can be imported from here, too.
 """
 
@@ -79,6 +84,7 @@ class Server(Client):
             path.write_text(text)
         self.bind = f"127.0.0.1:{free_port()}" if bind is None else bind
         super().__init__(address or self._address_of(self.bind or "127.0.0.1:8000"), tls)
+        self.promised: dict[str, int] = {}
         self.log_path = self._new_log()
         binding = ["--bind", self.bind] if self.bind else []
         self.command = [*command, *binding, *args, *([app] if app else [])]
@@ -117,6 +123,33 @@ class Server(Client):
         match = self.until(found, f"{count} x {pattern!r} in the log", timeout)
         assert match is not None
         return match
+
+    def never_says(self, *patterns: str) -> None:
+        """Have the end of the server fail when its log has any of these regular expressions."""
+        for pattern in patterns:
+            self.says_in_all(pattern, 0)
+
+    def says_in_all(self, pattern: str, times: int) -> None:
+        """Have the end of the server fail unless exactly so many lines of its log have `pattern`.
+
+        All that it logs counts, from its start to its end; whoever ends it looks (leaving the
+        context, `stop`, `started_in_test`), and raises AssertionError. If it has ended already,
+        that is now.
+        """
+        self.promised[pattern] = times
+        if self.process.poll() is not None and not self.leftovers():
+            self.assert_promised()
+
+    def assert_promised(self) -> None:
+        """AssertionError when the log, whole by now, is not what `says_in_all` wants of it."""
+        log = self.log() if self.promised else ""  # it may have moved with the folder
+        wrong = [
+            f"{len(found)} x {pattern!r} in the whole log instead of {times}: {found[:5]}"
+            for pattern, times in self.promised.items()
+            if len(found := re.findall(f".*(?:{pattern}).*", log)) != times
+        ]
+        if wrong:
+            raise AssertionError("\n".join([*wrong, "--- log ---", log]))
 
     def until(
         self, condition: Callable[[], T], what: str = "the condition", timeout: float = DEADLINE
@@ -200,12 +233,14 @@ class Server(Client):
     def stop(self, sig: int = signal.SIGTERM, timeout: float = DEADLINE) -> int:
         """Send `sig`, wait for the end and return the exit code.
 
-        AssertionError when it does not end, or when processes of its are left.
+        AssertionError when it does not end, when processes of its are left, or when the log is
+        not as promised.
         """
         if self.process.poll() is None:
             self.process.send_signal(sig)
         code = self.wait(timeout)
         self.assert_nothing_left()
+        self.assert_promised()
         return code
 
     def assert_nothing_left(self, timeout: float = 5.0) -> None:
@@ -275,7 +310,8 @@ class Server(Client):
 def started_in_test() -> Iterator[list[Server]]:
     """The list to put servers in that a test starts: what still runs at its end is told to stop.
 
-    Each must end with 0 then, and leave no process. Their logs are shown when the test fails.
+    Each must end with 0 then, leave no process, and have kept what was promised of its log. Their
+    logs are shown when the test fails.
     """
     servers: list[Server] = []
     try:
@@ -284,6 +320,7 @@ def started_in_test() -> Iterator[list[Server]]:
             if server.process.poll() is None:
                 assert server.stop() == 0
             server.assert_nothing_left()
+            server.assert_promised()
     finally:
         for server in servers:
             server.clean_up()

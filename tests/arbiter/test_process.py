@@ -193,7 +193,7 @@ def test_orphans_are_adopted_and_buried_quietly(serve: Serve, tmp_path: Path) ->
         if name.isdigit() and _parent_of(int(name)) == server.pid
     }
     assert children == set(workers), "no zombies, and no worker lost"
-    assert "ERROR" not in server.log()
+    server.never_says("ERROR")
 
 
 def _parent_of(pid: int) -> int | None:

@@ -267,8 +267,10 @@ def test_backoff_doubles_by_rounds_up_to_a_bound() -> None:
     assert delays[:3] == pytest.approx([FIRST, 2 * FIRST, 4 * FIRST])
     assert delays[-1] == pytest.approx(LONGEST)
     assert backoff.rounds == 9
+    backoff.failed(now)
+    assert not backoff.over(now)
     backoff.succeeded()
-    assert backoff.over(now)
+    assert backoff.over(now), "whoever waits need not any more"
     assert backoff.failed(now) == pytest.approx(FIRST)
 
 

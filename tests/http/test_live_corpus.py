@@ -186,6 +186,6 @@ def test_every_case(places: Places) -> None:
                 except AssertionError as error:
                     raise AssertionError(f"{case.place} {case.name}: {error}") from error
                 sent += 1
-        assert "Traceback" not in place.log(), place.log()
+        place.never_says("Traceback")
     print(f"{sent} requests")
     assert sent >= 750

@@ -86,8 +86,8 @@ def server(worker_class: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     options = WORKER_CLASSES[worker_class]
     with Server("app:app", *options, cwd=folder, files={"app.py": APP}) as server:
         yield server
-        assert "ERROR" not in server.log()
-        assert "Warning" not in server.log()
+        server.never_says("ERROR")
+        server.never_says("Warning")
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])

@@ -250,7 +250,7 @@ class GreenTests:
         with self.start(folder, *args, source=source) as server:
             assert server.get("/patched").text.count(self.worker_class) == 2
             assert server.get("/program").body == b"42"
-            assert "Warning" not in server.log()
+            server.never_says("Warning")
 
     def test_a_graceful_stop_finishes_requests(self, tmp_path: Path) -> None:
         with self.start(tmp_path) as server:
@@ -327,7 +327,7 @@ class GreenTests:
                 once.recv(timeout=10)
             assert caught.value.rcvd is not None
             assert caught.value.rcvd.code == 1000
-        assert "Error" not in websockets.log()
+        websockets.never_says("Error")
 
     def test_websockets_end_at_a_graceful_stop(self, tmp_path: Path) -> None:
         with self.start(tmp_path, source=SOCK) as server:

@@ -53,7 +53,7 @@ class TestGevent(GreenTests):
                 client.recv(timeout=3.5)  # longer than the time-out of the worker
             client.send("still there")
             assert client.recv(timeout=10) == "still there"
-        assert "TIMEOUT" not in websockets.log()
+        websockets.never_says("TIMEOUT")
 
 
 @pytest.mark.parametrize("name", ["gevent_wsgi", "gevent_pywsgi"])
@@ -90,7 +90,7 @@ def test_flask_socketio(chat: Server, transports: list[str]) -> None:
         client.emit("question", {"number": 1})
         assert client.receive(timeout=10) == ["answer", {"number": 1}]
         assert client.transport == transports[-1] or len(transports) > 1
-    assert "Error" not in chat.log()
+    chat.never_says("Error")
 
 
 # A worker class with a handler of gevent's own server

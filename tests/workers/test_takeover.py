@@ -93,7 +93,7 @@ def test_flask_sock(flask_sock: Server) -> None:
         assert client.recv() == text
     assert flask_sock.get().text == "plain"
     client.close()
-    assert "Error handling" not in flask_sock.log()
+    flask_sock.never_says("Error handling")
 
 
 def test_a_socket_may_stay_for_longer_than_the_timeout(flask_sock: Server) -> None:
@@ -105,8 +105,8 @@ def test_a_socket_may_stay_for_longer_than_the_timeout(flask_sock: Server) -> No
     assert client.recv() == "still here"
     client.close()
     assert flask_sock.get("/pid").text == pid
-    assert "TIMEOUT" not in flask_sock.log()
-    assert "in the application for" not in flask_sock.log()
+    flask_sock.never_says("TIMEOUT")
+    flask_sock.never_says("in the application for")
 
 
 def test_the_server_ends_the_conversation(flask_sock: Server) -> None:
