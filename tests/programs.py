@@ -1,7 +1,8 @@
-"""Programs of the system's packages that some tests need, and what is left out without them.
+"""What some tests need of the machine (programs, root), and what is left out without it.
 
-A machine with Python and make alone runs the others, and the end of the report says what was left
-out. With GUNICORN_TEST_PROGRAMS=all in the environment, as CI has it, nothing is.
+A machine with Python and make alone, and a user who is not root, run the others, and the end of the
+report says what was left out and why. With GUNICORN_TEST_PROGRAMS=all in the environment, as CI has
+it, nothing is: a test that lacks what it needs fails.
 """
 
 from __future__ import annotations
@@ -9,15 +10,26 @@ from __future__ import annotations
 import os
 import shutil
 
-PACKAGES = {"nginx": "nginx", "wrk": "wrk", "ab": "apache2-utils"}
+PACKAGES = {
+    "nginx": "nginx",
+    "wrk": "wrk",
+    "ab": "apache2-utils",
+    "systemd-analyze": "systemd",
+}
 """What to install on Debian."""
+
+ROOT = "root"
+"""Among the needs below: that the tests run as root."""
 
 NEEDED = {
     "deploy/test_nginx.py": ("nginx",),
     "integration/test_nginx.py": ("nginx",),
     "integration/test_load.py": ("wrk", "ab"),
+    "deploy/test_systemd_units.py::test_systemd_finds_nothing_wrong": ("systemd-analyze",),
+    "integration/test_mechanics.py::test_user_and_group": (ROOT,),
+    "workers_base/test_privileges.py::test_root_becomes_somebody_else_for_good": (ROOT,),
 }
-"""Which tests cannot run without which programs."""
+"""Which tests, or files of tests, cannot run without what."""
 
 
 def find(name: str) -> str | None:
@@ -32,9 +44,24 @@ def program(name: str) -> str:
     return path
 
 
+def is_root() -> bool:
+    """Whether these tests may become any user."""
+    return os.geteuid() == 0
+
+
+def everything_is_needed() -> bool:
+    """Whether nothing may be left out."""
+    return os.environ.get("GUNICORN_TEST_PROGRAMS") == "all"
+
+
 def left_out() -> dict[str, list[str]]:
-    """The tests that cannot run here, by their file, and the programs that are missing."""
-    if os.environ.get("GUNICORN_TEST_PROGRAMS") == "all":
+    """The tests that cannot run here, by their file or name, and what is missing."""
+    if everything_is_needed():
         return {}
-    missing = {test: [each for each in needs if not find(each)] for test, needs in NEEDED.items()}
-    return {test: programs for test, programs in missing.items() if programs}
+    missing = {test: [each for each in needs if not has(each)] for test, needs in NEEDED.items()}
+    return {test: needs for test, needs in missing.items() if needs}
+
+
+def has(need: str) -> bool:
+    """Whether the machine has one of the needs above."""
+    return is_root() if need == ROOT else find(need) is not None

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from gunicorn import compiled
+from tests import readable
 from tests.integration.conftest import Serve
 from tests.processes import kill_family
+from tests.programs import is_root
 from tests.servers import HELLO, Server, alive, free_port, processes, until
 
 WHO_LOADED = """\
@@ -90,20 +92,36 @@ def app(environ, start_response):
 
 def test_user_and_group(serve: Serve, tmp_path: Path) -> None:
     user, group = pwd.getpwnam("nobody"), grp.getgrnam("daemon")
-    options = ("--user", "nobody", "--group", "daemon")
-    if os.geteuid() != 0:
-        server = serve(IDENTITY, *options, wait=False)
-        assert server.wait() != 0
-        server.wait_for(f"may not become user {user.pw_uid} and group {group.gr_gid}")
-        return
+    assert is_root()
     folder = tmp_path
     while folder.stat().st_mode & 0o005 != 0o005:  # pytest's folders are for its own user alone
         folder.chmod(0o755)
         folder = folder.parent
-    server = serve(IDENTITY, *options)
+    server = serve(IDENTITY, "--user", "nobody", "--group", "daemon")
     ids = server.get("/").text.split(" ", 4)
     assert ids[:4] == [str(user.pw_uid)] * 2 + [str(group.gr_gid)] * 2
     assert "0" not in ids[4].strip("[]").split(", ")
+
+
+AS_A_STRANGER = """\
+import os, runpy, sys
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setresgid(61234, 61234, 61234)
+    os.setresuid(61234, 61234, 61234)
+sys.argv[0] = "gunicorn"
+runpy.run_module("gunicorn", run_name="__main__")
+"""
+
+
+def test_only_root_serves_as_another_user() -> None:
+    user, group = pwd.getpwnam("nobody"), grp.getgrnam("daemon")
+    with readable.folder() as folder, Server(
+        "app:app", "--user", "nobody", "--group", "daemon", cwd=folder, files={"app.py": HELLO},
+        command=(sys.executable, "-c", AS_A_STRANGER), env=readable.environment(), wait=False,
+    ) as server:  # fmt: skip
+        assert server.wait() != 0
+        server.wait_for(f"may not become user {user.pw_uid} and group {group.gr_gid}")
 
 
 @pytest.mark.parametrize("options", ["--threads 4", "-k gthread", "-k gthread --threads 4"])

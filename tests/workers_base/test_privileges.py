@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from gunicorn.errors import ConfigError
 from gunicorn.workers import privileges
+from tests.programs import is_root
 
 STRANGER = 61234
 
@@ -56,23 +59,40 @@ def test_initgroups_needs_a_user_with_a_name() -> None:
         privileges.drop(STRANGER, STRANGER, initgroups=True)
 
 
-def test_the_real_thing() -> None:
-    """Root becomes somebody else for good; anybody else is told that it takes root."""
-    if os.geteuid() != 0:
-        with pytest.raises(ConfigError, match=r"may not become user .* Start the server as root"):
-            privileges.drop(STRANGER, STRANGER)
-        return
+def in_a_child(check: Callable[[], None]) -> None:
+    """Call `check` in a process of its own, for users change for good; what it raises fails."""
     pid = os.fork()
     if not pid:
         try:
-            privileges.drop(STRANGER, STRANGER)
-            regained = True
-            try:
-                os.setuid(0)
-            except PermissionError:
-                regained = False
-            ids = {*os.getresuid(), *os.getresgid()}
-            os._exit(0 if ids == {STRANGER} and 0 not in os.getgroups() and not regained else 1)
+            check()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
         finally:
-            os._exit(2)
+            os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_root_becomes_somebody_else_for_good() -> None:
+    assert is_root()
+
+    def check() -> None:
+        privileges.drop(STRANGER, STRANGER)
+        assert {*os.getresuid(), *os.getresgid()} == {STRANGER}
+        assert 0 not in os.getgroups()
+        with pytest.raises(PermissionError):
+            os.setuid(0)
+
+    in_a_child(check)
+
+
+def test_anybody_else_is_told_that_it_takes_root() -> None:
+    def check() -> None:
+        if is_root():
+            os.setgroups([])
+            os.setresgid(STRANGER, STRANGER, STRANGER)
+            os.setresuid(STRANGER, STRANGER, STRANGER)
+        with pytest.raises(ConfigError, match=r"may not become user .* Start the server as root"):
+            privileges.drop(STRANGER + 1, STRANGER + 1)
+
+    in_a_child(check)
