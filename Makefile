@@ -6,8 +6,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 SECONDS := 60
 HOT_PATH := tests/test_compiled.py tests/http tests/wsgi tests/integration
 PROCESSES := 4
-IN_TURN := -m alone
-AT_ONCE := -m 'not alone' -n $(PROCESSES) --dist worksteal
+PASSES := -m tests.passes $(PROCESSES)
 SANITIZED := tests/test_compiled.py tests/http/test_twins.py tests/integration/test_exchanges.py
 PACKAGES := $(CURDIR)/build/packages/venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -35,12 +34,10 @@ demo: $(VENV)/.installed
 
 # Most tests wait most of the time, so there are more processes than CPUs.
 test: $(VENV)/.installed-for-tests
-	$(BIN)/pytest $(AT_ONCE)
-	$(BIN)/pytest $(IN_TURN)
+	$(BIN)/python $(PASSES)
 
 test-python: $(VENV)/.installed-for-tests
-	GUNICORN_PURE_PYTHON=1 $(BIN)/pytest $(AT_ONCE) $(HOT_PATH)
-	GUNICORN_PURE_PYTHON=1 $(BIN)/pytest $(IN_TURN) $(HOT_PATH)
+	GUNICORN_PURE_PYTHON=1 $(BIN)/python $(PASSES) $(HOT_PATH)
 
 lint: $(VENV)/.installed-for-tests
 	$(BIN)/ruff check
