@@ -57,7 +57,9 @@ def test_the_range_of_a_file_begins_where_it_stands(path: Path, buffering: int) 
         file.read(3)
         assert FileWrapper(file).file_range() == (file.fileno(), 3, 7)
         file.seek(20)
-        assert FileWrapper(file).file_range() == (file.fileno(), 20, 0)
+        wrapper = FileWrapper(file)
+        assert wrapper.file_range() is None, "nothing is left of the size: reading tells"
+        assert list(wrapper) == []
 
 
 def test_the_range_of_a_temporary_file() -> None:
@@ -66,7 +68,23 @@ def test_the_range_of_a_temporary_file() -> None:
         file.seek(1)
         assert FileWrapper(file).file_range() == (file.fileno(), 1, 2)
     with tempfile.TemporaryFile() as other:
-        assert FileWrapper(other).file_range() == (other.fileno(), 0, 0)
+        other.write(b"abc")
+        other.seek(0)
+        assert FileWrapper(other).file_range() == (other.fileno(), 0, 3)
+
+
+def test_files_whose_size_cannot_be_believed_have_no_range(tmp_path: Path) -> None:
+    for name in ("/proc/version", "/sys/devices/system/cpu/online"):
+        with Path(name).open("rb") as file:
+            wrapper = FileWrapper(file)
+            assert wrapper.file_range() is None
+            assert b"".join(wrapper) == Path(name).read_bytes()
+    hollow = tmp_path / "hollow"
+    with hollow.open("wb") as file:
+        file.truncate(1 << 20)
+    with hollow.open("rb") as file:
+        assert hollow.stat().st_blocks == 0
+        assert FileWrapper(file).file_range() == (file.fileno(), 0, 1 << 20)
 
 
 def test_what_is_not_what_its_descriptor_holds_has_no_range(tmp_path: Path) -> None:

@@ -36,7 +36,11 @@ class FileWrapper:
         raise IndexError(key)
 
     def file_range(self) -> tuple[int, int, int] | None:
-        """(descriptor, offset, bytes left) of a regular file; None when it is something else."""
+        """(descriptor, offset, bytes left) of a regular file; None when it is something else.
+
+        Something else is, too, what has no size that could be believed: files of procfs have none
+        though they can be read, and those of sysfs the size of a page.
+        """
         file = self.filelike
         if type(file).__module__ == "tempfile":
             file = getattr(file, "file", None)
@@ -51,6 +55,18 @@ class FileWrapper:
         except (AttributeError, OSError, ValueError):
             # A closed file has no descriptor, a pipe no position: reading says what is wrong.
             return None
-        if not stat.S_ISREG(status.st_mode):
+        count = status.st_size - offset
+        if not stat.S_ISREG(status.st_mode) or count <= 0:
             return None
-        return descriptor, offset, max(status.st_size - offset, 0)
+        if not status.st_blocks and not has_byte(descriptor, status.st_size - 1):
+            return None
+        return descriptor, offset, count
+
+
+def has_byte(descriptor: int, position: int) -> bool:
+    """Whether there is a byte at `position` of a file."""
+    try:
+        return bool(os.pread(descriptor, 1, position))
+    except OSError:
+        # Reading it from the beginning says what is wrong.
+        return False
