@@ -149,7 +149,8 @@ def test_an_error_for_that_request_and_no_other(place: Place, how: str) -> None:
 def test_early_hints_cannot_be_split_either(place: Place) -> None:
     with place.connect() as client:
         for field in BAD_FIELDS:
-            if field[0] != "Connection":
+            # Names may be bytes here.
+            if field[0] not in ("Connection", [[88]]):
                 assert ask(client, "hinted", "200 OK", [field]).status == 500, field
         client.send(request("hinted", "200 OK", [("Link", "a"), ("Connection", "close")]))
         hints = client.head()

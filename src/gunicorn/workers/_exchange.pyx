@@ -266,6 +266,7 @@ cdef class Exchange:
     cdef public int fd
     cdef public int state
     cdef public int interest
+    cdef public bint begun
     cdef public bint trusted
     cdef public bint calm
     cdef public bint fresh
@@ -331,6 +332,7 @@ cdef class Exchange:
         if not variables["SERVER_PORT"]:
             name_server_by_host(variables)
         self.request = request
+        self.begun = False
 
         worker = steady.worker
         number = worker.nr + 1
@@ -454,6 +456,7 @@ cdef class Exchange:
         response.keep_alive = how.keep_alive
         response.response_length = None if how.length < 0 else how.length
         response.headers_sent = True
+        self.begun = True
         if how.delimiting == NO_BODY:
             size = 0
         memcpy(start + head_size, PyBytes_AS_STRING(body), size)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,16 @@ from gunicorn.http.connection import CONTINUE
 from gunicorn.http.errors import BodyTimeout, IncompleteBody
 from gunicorn.workers.client import IN_SUBCLASSES, RECEIVE_SIZE, ClientSocket
 from gunicorn.workers.outbox import FileRange
+from gunicorn.workers.takeover import was_taken
 from gunicorn.wsgi.response import ClientDisconnected
 
 if TYPE_CHECKING:
     from gunicorn.wsgi.response import FileDone
+
+
+def text(value: str | bytes) -> str:
+    """`value` as PEP 3333 has it: bytes stand for the characters of ISO-8859-1."""
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 class CallSide(ClientSocket):
@@ -134,13 +141,20 @@ class CallSide(ClientSocket):
                 deadline = monotonic() + loop.timeouts.send
         return False
 
-    def send_early_hints(self, fields: list[tuple[str, str]]) -> None:
-        """`wsgi.early_hints`: send 103 Early Hints with `fields` (RFC 8297)."""
+    def send_early_hints(self, fields: Iterable[tuple[str | bytes, str | bytes]]) -> None:
+        """`wsgi.early_hints`: send 103 Early Hints with `fields` (RFC 8297).
+
+        Nothing is sent once the response has begun, in whose body it would be. Names and values
+        may be bytes. Raises `InvalidResponse` for those that are not fit for the wire.
+        """
         request = self.request
-        if request is None or request.version < (1, 1):
+        if request is None or request.version < (1, 1) or self.begun:
             return
+        if was_taken(request.variables):
+            return
+        hints = [(text(name), text(value)) for name, value in fields]
         # Whether the connection is kept, the final response will say.
-        hints = [field for field in fields if str(field[0]).lower() != "connection"]
+        hints = [field for field in hints if str(field[0]).lower() != "connection"]
         rendered = self.loop.renderer.fields("103 Early Hints", hints)
         if rendered.dropped:
             self.loop.handler.warn_of_dropped(rendered.dropped)

@@ -60,6 +60,8 @@ class ClientSocket:
     state: int
     interest: int
     """The readiness that the loop reports; 0 before it does."""
+    begun: bool
+    """Whether the response to the request that is served has begun."""
     calm: bool
     """Whether the next byte will be the first of a request head, and nothing is queued."""
     fresh: bool

@@ -79,6 +79,7 @@ class ConnectionLife(CallSide):
         self.request = self.response = None
         self.interest = 0
         self.state = READING
+        self.begun = False
         self.calm = self.http.at_rest
         self.fresh = True
         self.used = False
@@ -224,6 +225,7 @@ class ConnectionLife(CallSide):
     def serve(self, request: Request) -> Request | None:
         """Answer one request; return the next one if it is there already."""
         self.request = request
+        self.begun = False
         return self.settle(self.loop.handle(request, self, self))
 
     def settle(self, response: Response) -> Request | None:
@@ -343,6 +345,7 @@ class Connection(ConnectionLife):
     """One client."""
 
     __slots__ = (
+        "begun",
         "calm",
         "deadline",
         "fd",

@@ -208,6 +208,7 @@ class SteadyConnection(Connection):
         if not variables["SERVER_PORT"]:
             name_server_by_host(variables)
         self.request = request
+        self.begun = False
         worker = steady.worker
         worker.nr = number = worker.nr + 1
         if number >= steady.max_requests:
@@ -277,7 +278,7 @@ class SteadyConnection(Connection):
         head, response.delimiting, response.response_length, response.keep_alive = steady.head(
             fields, request.method, request.version, response.keep_alive, size
         )
-        response.headers_sent = True
+        response.headers_sent = self.begun = True
         if response.delimiting == NO_BODY:
             body = b""
             size = 0

@@ -52,6 +52,9 @@ class Sink(Protocol):
     can_send_files: bool
     """Whether `send_file` may be used."""
 
+    begun: bool
+    """Whether the head of the response has been made; set by the response."""
+
 
 class ClientDisconnected(ConnectionError):
     """The client closed the connection, or stopped reading for too long."""
@@ -138,7 +141,7 @@ class ResponseLife:
         )
         self.response_length = length
         self.remaining = length
-        self.headers_sent = True
+        self.headers_sent = self.sink.begun = True
         return data
 
     def send_whole(self, body: bytes) -> None:
