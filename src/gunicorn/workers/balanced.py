@@ -70,7 +70,7 @@ class BalancedLoop(SharingLoop, LeaderLoop):
         now = monotonic()
         if now < self.drain_until:
             hanging = self.hanging(now)
-            if any(id(connection) not in hanging for connection in self.connections.values()):
+            if self.owed or any(id(each) not in hanging for each in self.connections.values()):
                 return
             # What nobody may be left to take.
             if self.queue is not None and self.take_one():

@@ -9,6 +9,7 @@ outside, where it may wait for the client.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,10 @@ class ThreadedHandler(RequestHandler):
             return
         with self.loop.outside():
             super().finish(result, request, response, started, blocks)
+
+    def end(self, result: Any, request: Request, response: Response, started: float) -> None:
+        # The guard, who sends on while all threads are busy, never calls the application.
+        self.loop.on_a_thread(partial(super().end, result, request, response, started))
 
     def close(self, result: Any, request: Request) -> None:
         if hasattr(result, "close"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -175,15 +176,18 @@ class RequestHandler:
             return False
         request = response.request
 
-        def done() -> None:
-            self.close(result, request)
-            self.complete(request, response, started)
-
-        if not response.send_file(file, done):
+        if not response.send_file(file, partial(self.end, result, request, response, started)):
             return False
         # The application is done; how long the client takes is not its time.
         self.cells[BUSY_SINCE] = 0.0
         return True
+
+    def end(self, result: Any, request: Request, response: Response, started: float) -> None:
+        """The response has left, or never will: the application's `close()`, and the books."""
+        try:
+            self.close(result, request)
+        finally:
+            self.complete(request, response, started)
 
     def complete(self, request: Request, response: Response, started: float) -> None:
         """Log and count a request that is over."""

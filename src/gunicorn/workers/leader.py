@@ -33,7 +33,7 @@ from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.outside import OutsideLoop
 from gunicorn.workers.poller import READ, WRITE
 from gunicorn.workers.seat import Seat
-from gunicorn.workers.shedding import expendable
+from gunicorn.workers.shedding import NO_ROOM, expendable, occupants
 
 GLANCE = 0.005
 """Seconds between two looks of the guard at the leader."""
@@ -63,6 +63,8 @@ class LeaderLoop(OutsideLoop):
     def __init__(self, worker: Worker) -> None:
         self.idle: list[Seat] = []
         self.waiting: deque[tuple[ConnectionLife, float]] = deque()
+        self.owed: deque[Callable[[], None]] = deque()
+        """Ends of responses that the guard has sent, each a call of the application."""
         self.threads: list[threading.Thread] = []
         self.draining = False
         self.over = False
@@ -91,8 +93,11 @@ class LeaderLoop(OutsideLoop):
     def end(self) -> None:
         """Let go of everything; threads that are stuck end with the process."""
         self.lock.acquire()
+        self.seat = self.guard
         for connection in list(self.connections.values()):
             connection.close()
+        while self.owed:
+            self.owed.popleft()()
         if self.flush_access_log is not None:
             self.flush_access_log()
         self.lock.release()
@@ -123,7 +128,9 @@ class LeaderLoop(OutsideLoop):
         self.lock.release()
 
     def work_once(self, seat: Seat) -> None:
-        if self.waiting:
+        if self.owed:
+            self.pay()
+        elif self.waiting:
             self.serve_waiting()
         elif self.leader is seat:
             self.lead(seat)
@@ -227,7 +234,7 @@ class LeaderLoop(OutsideLoop):
                 channel.on_event(mask)
                 if self.leader is not seat:
                     return
-        if self.idle and (wanted or self.waiting):
+        if self.idle and (wanted or self.waiting or self.owed):
             self.hand_over(self.idle.pop())
         elif wanted:
             self.stop_accepting()
@@ -242,6 +249,19 @@ class LeaderLoop(OutsideLoop):
         """Let `connection` wait for a thread."""
         self.waiting.append((connection, connection.deadline))
         self.detach(connection)
+
+    def on_a_thread(self, ending: Callable[[], None]) -> None:
+        if self.own.seat is self.guard and not self.over:
+            self.owed.append(ending)
+        else:
+            ending()
+
+    def pay(self) -> None:
+        """Bring a response to its end that the guard has sent."""
+        self.seat.connection = None
+        self.owed.popleft()()
+        if self.flush_access_log is not None:
+            self.flush_access_log()
 
     def serve_waiting(self) -> None:
         connection, deadline = self.waiting.popleft()
@@ -316,6 +336,14 @@ class LeaderLoop(OutsideLoop):
             self.seat.connection = connection
             connection.make_way()
         return len(self.connections) < before
+
+    def relieve(self) -> None:
+        if self.file_room.is_wanted:
+            for connection in occupants(self):
+                # Each end is a call of the application, which may cost the lead.
+                if self.seat is not self.leader:
+                    break
+                connection.give_up(NO_ROOM)
 
     def may_accept(self) -> bool:
         return super().may_accept() and self.seat is self.leader

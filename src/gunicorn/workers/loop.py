@@ -402,5 +402,7 @@ class EventLoop:
         if connection.interest:
             del self.channels[connection.fd]
             self.poller.unregister(connection.fd)
+            # What its end leads to (the application's `close()`) may come by here again.
+            connection.interest = 0
         if not self.accepting and self.worker.alive and self.now >= self.resume_at:
             self.start_accepting()

@@ -11,7 +11,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any
 
@@ -61,22 +61,27 @@ class OutsideLoop(EventLoop):
         """The leader is in the application: another thread leads."""
         raise NotImplementedError
 
+    def on_a_thread(self, ending: Callable[[], None]) -> None:
+        """Have a thread call `ending`, which calls the user's code: this one, if it is one."""
+        raise NotImplementedError
+
     # In and out of the application. The lock is held where these are called.
 
     def go_outside(self) -> Seat:
         """The user's code is about to be called: let go of the lock."""
         seat = self.seat
+        # First, as nothing is to be undone if it fails.
+        if seat is self.leader:
+            if self.eager:
+                self.replace_leader()
+            elif self.asleep:
+                self.guard.wake()
         seat.outside = True
         seat.serial += 1
         seat.started = seat.moved = now = monotonic()
         self.running += 1
         if self.running == 1:
             self.cells[BUSY_SINCE] = now
-        if seat is self.leader:
-            if self.eager:
-                self.replace_leader()
-            elif self.asleep:
-                self.guard.wake()
         self.lock.release()
         return seat
 

@@ -118,8 +118,10 @@ class ThreadLoop(BalancedLoop):
         }
 
 
-def describe(connection: ConnectionLife) -> str:
-    """The request that is served on a connection, and its client."""
+def describe(connection: ConnectionLife | None) -> str:
+    """The request that is served on a connection, and its client; None for one that is closed."""
+    if connection is None:
+        return "the end of a response"
     request = connection.request
     peer = connection.peer
     client = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else "a unix socket"
