@@ -27,6 +27,7 @@ NEEDED = {
     "integration/test_load.py": ("wrk", "ab"),
     "deploy/test_systemd_units.py::test_systemd_finds_nothing_wrong": ("systemd-analyze",),
     "integration/test_mechanics.py::test_user_and_group": (ROOT,),
+    "integration/test_renewal.py::test_a_key_that_is_roots_alone": (ROOT,),
     "workers_base/test_privileges.py::test_root_becomes_somebody_else_for_good": (ROOT,),
 }
 """Which tests, or files of tests, cannot run without what."""

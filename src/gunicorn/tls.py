@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import ssl
 
     from gunicorn.config import Config
+    from gunicorn.tls_files import Contents
 
 ALPN_PROTOCOLS = ["http/1.1"]
 
@@ -23,13 +24,20 @@ ALPN_PROTOCOLS = ["http/1.1"]
 def ssl_context(cfg: Config) -> ssl.SSLContext:
     """Return the server's TLS context: the default one after the `ssl_context` hook.
 
-    Raises ConfigError when a file or value of the SSL settings cannot be used.
+    Raises ConfigError when a file or value of the SSL settings cannot be used, or when the hook
+    returns something else.
     """
 
     def default_factory() -> ssl.SSLContext:
         return default_context(cfg)
 
-    context: ssl.SSLContext = cfg.ssl_context(cfg, default_factory)
+    import ssl  # noqa: PLC0415 - rarely needed, and slow to import
+
+    context = cfg.ssl_context(cfg, default_factory)
+    if not isinstance(context, ssl.SSLContext):
+        raise ConfigError(
+            f"ssl_context: the hook returned {context!r}. It must return an ssl.SSLContext."
+        )
     return context
 
 
@@ -58,8 +66,18 @@ def check(cfg: Config) -> None:
     own ways, a certificate, key, authority or cipher list that cannot be used.
     """
     _check_files(cfg)
-    hook = cfg.settings["ssl_context"]
-    if hook.value is hook.default:
+    if not cfg.has_ssl_context_hook:
+        default_context(cfg)
+
+
+def check_contents(cfg: Config, contents: Contents) -> None:
+    """Raise ConfigError when no default context can be made of `contents`, by absolute paths.
+
+    They stand in for the files that the settings name.
+    """
+    from gunicorn.tls_files import Loading  # noqa: PLC0415 - rarely needed, and imports ssl
+
+    with Loading(lambda: contents):
         default_context(cfg)
 
 
@@ -80,7 +98,7 @@ def _check_files(cfg: Config) -> None:
 
 def _load_certificate(context: ssl.SSLContext, cfg: Config) -> None:
     try:
-        context.load_cert_chain(cfg.certfile, cfg.keyfile or None)
+        context.load_cert_chain(cfg.certfile, cfg.keyfile or None, _ask_nobody)
     except (OSError, ValueError) as error:
         key = f" with keyfile {cfg.keyfile!r}" if cfg.keyfile else ""
         advice = (
@@ -91,6 +109,14 @@ def _load_certificate(context: ssl.SSLContext, cfg: Config) -> None:
         raise ConfigError(
             f"certfile: {cfg.certfile!r}{key} cannot be used: {error}. {advice}"
         ) from error
+
+
+def _ask_nobody() -> str:
+    """In place of OpenSSL's own question on the terminal, which workers would wait at for ever."""
+    raise ValueError(
+        "the key is encrypted, and there is nobody to ask for its password; decrypt it, or give"
+        " the password in the ssl_context hook"
+    )
 
 
 def _load_authorities(context: ssl.SSLContext, cfg: Config) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from gunicorn import sock
 from gunicorn.errors import ConfigError
@@ -118,6 +119,29 @@ def test_the_start_is_refused_without_usable_files(
         wanted = {"certfile": certfile, "keyfile": keyfile, **settings}
         with pytest.raises(ConfigError, match=message):
             create("127.0.0.1:0", **wanted)
+
+
+def test_nobody_is_asked_for_the_password_of_a_key(
+    create: Opener, tmp_path: Path, pair: tuple[str, str]
+) -> None:
+    certfile, keyfile = pair
+    key = serialization.load_pem_private_key(Path(keyfile).read_bytes(), None)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret"),
+    )
+    (tmp_path / "secret.key").write_bytes(secret)
+    with pytest.raises(ConfigError, match="the key is encrypted"):
+        create("127.0.0.1:0", certfile=certfile, keyfile=str(tmp_path / "secret.key"))
+
+
+def test_a_hook_that_returns_no_context(pair: tuple[str, str]) -> None:
+    certfile, keyfile = pair
+    with pytest.raises(ConfigError, match=r"must return an ssl\.SSLContext"):
+        sock.ssl_context(
+            config(certfile=certfile, keyfile=keyfile, ssl_context=lambda config, factory: None)
+        )
 
 
 def test_a_hook_may_do_without_the_default_context(

@@ -15,7 +15,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gunicorn import SERVER_SOFTWARE, __version__, proctitle, systemd
+from gunicorn import SERVER_SOFTWARE, __version__, certificates, proctitle, systemd
 from gunicorn.arbiter import child, commands, requirements, rollover, shutdown
 from gunicorn.arbiter.generation import Application, Generation
 from gunicorn.arbiter.listeners import Listeners
@@ -116,6 +116,7 @@ class Arbiter:
         self.prepare(self.cfg)
         self.listeners.open(self.cfg, self.log)
         self.generation.listeners = self.LISTENERS
+        self.generation.certificates = certificates.keep(self.cfg)
         self.log.info("Listening at: %s (%s)", self.listeners, self.pid)
         self.log.info("Using worker: %s", self.cfg.worker_class_str)
         self.log.info("Using HTTP parser: %s", parser_in_use(self.cfg.http_parser))
@@ -136,6 +137,7 @@ class Arbiter:
             if self.stopping:
                 return
             self.watch.look()
+            self.look_at_certificates()
             self.preload.look()
             self.refork.look()
             self.workforce.note_booted()
@@ -351,6 +353,12 @@ class Arbiter:
         now = time.monotonic()
         events = (self.workforce.backoff.until, self.stop_at or 0.0)
         return min([longest, *(event - now for event in events if event > now)])
+
+    def look_at_certificates(self) -> None:
+        """Have workers use what the files of the SSL settings hold now."""
+        for generation in self.generations():
+            if generation.certificates is not None:
+                generation.certificates.look(self.log)
 
     # -- commands ----------------------------------------------------------------------------------
 

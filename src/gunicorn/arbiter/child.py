@@ -89,6 +89,7 @@ def _let_go(arbiter: Arbiter, worker: Worker, generation: Generation) -> None:
     arbiter.signals.forget()
     worker.bell = arbiter.signals.bell
     worker.lifeline = let_go_of_lifeline(arbiter)
+    let_go_of_certificates(arbiter, generation)
     if arbiter.pidfile is not None:
         arbiter.pidfile.let_go()
     for template in arbiter.templates():
@@ -100,6 +101,13 @@ def _let_go(arbiter: Arbiter, worker: Worker, generation: Generation) -> None:
     for listener in arbiter.every_listener():
         if listener not in worker.sockets:
             listener.close()
+
+
+def let_go_of_certificates(arbiter: Arbiter, own: Generation) -> None:
+    """Close what only the arbiter writes to."""
+    for generation in (own, *arbiter.generations()):
+        if generation.certificates is not None:
+            generation.certificates.let_go()
 
 
 def let_go_of_lifeline(arbiter: Arbiter) -> int:

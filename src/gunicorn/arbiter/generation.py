@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.template import Template
+    from gunicorn.certificates import Certificates
     from gunicorn.config import Config
     from gunicorn.sock import Listener
     from gunicorn.workers.base import Worker
@@ -36,6 +37,7 @@ class Generation:
 
     `booted` becomes true when the first of its workers has loaded the application. `template` is
     the process that its workers are forked from, if `wants_template` or once it has reforked.
+    `certificates` keeps the files of the SSL settings for them.
     """
 
     boot_timeout: float = 0.0
@@ -45,6 +47,7 @@ class Generation:
     """Whether it was said that a worker has more than `max_memory` from the beginning."""
     refork_after: int = 0
     surge: int | str = 1
+    certificates: Certificates | None = None
     booted: bool = False
     wants_template: bool = False
     template: Template | None = None

@@ -21,6 +21,11 @@ def check(cfg: Config, log: Any) -> None:
     """Raise ConfigError when `cfg` wants what cannot be done here."""
     worker_class = cfg.worker_class
     worker_class.check_config(cfg, log)
+    if cfg.has_ssl_context_hook and not cfg.certfile and not _uses_tls(worker_class):
+        raise ConfigError(
+            f"{_given(cfg, 'ssl_context')}: workers of the class {cfg.worker_class_str} make their"
+            " TLS context of certfile and keyfile, and would serve without TLS. Set these."
+        )
     if cfg.refork_after:
         if not worker_class.can_become_template:
             raise ConfigError(
@@ -47,6 +52,11 @@ def limits_requests(worker_class: type[Worker]) -> bool:
     return any(
         getattr(worker_class, name, False) for name in ("serves_one_by_one", "limits_requests")
     )
+
+
+def _uses_tls(worker_class: type[Worker]) -> bool:
+    """Whether its connections are secured with the context that the `ssl_context` hook made."""
+    return bool(getattr(worker_class, "uses_tls", False))
 
 
 def can_weigh() -> bool:

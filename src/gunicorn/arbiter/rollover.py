@@ -15,7 +15,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from gunicorn import proctitle
+from gunicorn import certificates, proctitle
 from gunicorn.arbiter import child
 from gunicorn.arbiter.generation import Generation
 from gunicorn.errors import AppImportError, ConfigError, HaltServer
@@ -149,6 +149,7 @@ class Rollover:
         arbiter.call_hook("on_reload", arbiter)
         arbiter.listeners.change(self.old.cfg, cfg, arbiter.log)
         self.new = Generation.of(self.old.number + 1, cfg, list(arbiter.listeners.sockets))
+        self.new.certificates = certificates.keep(cfg)
         arbiter.preload.begin(self.new)
         arbiter.generation = self.new
         arbiter.workforce.backoff.succeeded()

@@ -151,6 +151,7 @@ def _live(arbiter: Arbiter, generation: Generation, channel: socket.socket) -> N
 def _let_go(arbiter: Arbiter, generation: Generation) -> None:
     """Close what is the arbiter's alone, so that its end is noticed, and what others serve."""
     child.let_go_of_lifeline(arbiter)
+    child.let_go_of_certificates(arbiter, generation)
     if arbiter.pidfile is not None:
         arbiter.pidfile.let_go()
     # A reload begins while the arbiter's generation is the old one.

@@ -132,6 +132,8 @@ class Workforce:
             arbiter.log,
         )
         worker.tmp = slot
+        if generation.certificates is not None:
+            worker.certificates = generation.certificates.reader
         worker.generation = generation.number
         slot.generation = generation.number
         return worker

@@ -145,7 +145,13 @@ class Config:
     @property
     def is_ssl(self) -> bool:
         """Whether listeners speak TLS."""
-        return bool(self.certfile or self.keyfile)
+        return bool(self.certfile or self.keyfile or self.has_ssl_context_hook)
+
+    @property
+    def has_ssl_context_hook(self) -> bool:
+        """Whether the `ssl_context` hook is the user's, who need not name a certificate then."""
+        hook = self.settings["ssl_context"]
+        return hook.value is not hook.default
 
     @property
     def ssl_options(self) -> dict[str, Any]:
@@ -166,7 +172,7 @@ class Config:
         if self.keyfile and not self.certfile:
             setting = self.settings["keyfile"]
             raise ConfigError(f"keyfile = {self.keyfile!r} ({setting.source}) needs certfile")
-        if self.cert_reqs and self.is_ssl and not self.ca_certs:
+        if self.cert_reqs and self.certfile and not self.ca_certs:
             setting = self.settings["cert_reqs"]
             raise ConfigError(f"cert_reqs = {self.cert_reqs!r} ({setting.source}) needs ca_certs")
 

@@ -24,16 +24,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from gunicorn import collector, scoreboard
 from gunicorn.scoreboard import Slot
-from gunicorn.sock import ssl_context
 from gunicorn.workers import failure, hang, lifeline, privileges
 
 if TYPE_CHECKING:
     import socket
-    import ssl
 
+    from gunicorn.certificates import Reader
     from gunicorn.config import Config
     from gunicorn.glogging import Logger
     from gunicorn.reloader import Reloader
+    from gunicorn.workers.certificates import CurrentContext
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -60,6 +60,8 @@ class Worker:
     - `tmp`: its slot of the scoreboard. `generation`: the configuration and code it belongs to.
     - `bell`: descriptor that wakes the arbiter when written to; `lifeline`: the read end of a
       pipe that the arbiter holds open as long as it lives; both -1 without an arbiter.
+    - `certificates`: what the arbiter keeps of the files of the SSL settings; `tls`: called for
+      the context to secure the next connection with; both None without TLS.
     - `become_template`: turns a copy of this process into the template of its generation.
     - `release_listeners`: closes the listeners in the middle of a request; set by classes that can.
     - `announce_end`: has responses say that they are the last on their connections; likewise.
@@ -73,6 +75,9 @@ class Worker:
 
     limits_requests: ClassVar[bool] = False
     """Whether the worker sees to `request_timeout` itself; else the arbiter aborts it."""
+
+    uses_tls: ClassVar[bool] = False
+    """Whether it is `tls` that connections are secured with; else the class has its own ways."""
 
     SIGNALS: ClassVar[list[signal.Signals]] = [
         signal.SIGABRT,
@@ -124,7 +129,8 @@ class Worker:
         self.release_listeners: Callable[[], None] | None = None
         self.announce_end: Callable[[], None] | None = None
         self.reloader: Reloader | None = None
-        self.ssl_context: ssl.SSLContext | None = None
+        self.certificates: Reader | None = None
+        self.tls: CurrentContext | None = None
         self.witness: hang.Witness | None = None
         self._interrupted = False
         self._quitting = False
@@ -192,7 +198,9 @@ class Worker:
             self.init_reloader()
         if self.cfg.is_ssl:
             # And before the user is dropped, who may not be allowed to read the key.
-            self.ssl_context = ssl_context(self.cfg)
+            from gunicorn.workers import certificates  # noqa: PLC0415 - it imports ssl, slowly
+
+            self.tls = certificates.current(self)
         self.init_environment()
         self.init_wakeup()
         self.init_descriptors()

@@ -63,8 +63,8 @@ class HandlerServers:
     def server(self, listener: socket.socket, handler: type[Any]) -> WSGIServer:
         """The server of one listener, which does not accept yet."""
         worker = self.worker
-        tls = {"ssl_context": worker.ssl_context} if worker.ssl_context else {}
-        return WSGIServer(
+        tls = {"ssl_context": worker.tls()} if worker.tls else {}
+        server = WSGIServer(
             socket.socket(
                 listener.family, listener.type, listener.proto, os.dup(listener.fileno())
             ),
@@ -80,6 +80,10 @@ class HandlerServers:
             },
             **tls,
         )
+        if (current := worker.tls) is not None:
+            # In place of the method of one context.
+            server.wrap_socket = lambda *args, **options: current().wrap_socket(*args, **options)
+        return server
 
     def call(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """The application, its calls counted until the response is made."""

@@ -17,6 +17,8 @@ from gunicorn.workers.hub import Hub
 class GreenWorker(Worker):
     """A worker that serves on green threads; subclasses say on whose."""
 
+    uses_tls = True
+
     loop: GreenLoop | None = None
 
     def init_process(self) -> None:

@@ -21,6 +21,7 @@ class ThreadWorker(Worker):
     """
 
     limits_requests = True
+    uses_tls = True
 
     siblings: ClassVar[Siblings | None] = None
     """The queue that workers pass connections on by; made before they are forked."""

@@ -37,6 +37,8 @@ SHARE = 0.01
 class TornadoWorker(Worker):
     """Serves Tornado applications, and WSGI callables one request at a time."""
 
+    uses_tls = True
+
     def run(self) -> None:
         """Serve until `alive` is False."""
         if is_tornado(self.wsgi):

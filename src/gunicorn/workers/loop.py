@@ -40,7 +40,7 @@ from gunicorn.wsgi.environ import process_variables
 from gunicorn.wsgi.errors_stream import ErrorsStream
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
+    from gunicorn.workers.certificates import CurrentContext
 
 TICK = 0.5
 """Seconds between heartbeats, and the precision of all time-outs of connections."""
@@ -99,7 +99,7 @@ class EventLoop:
         self.secure: bool = cfg.is_ssl
         self.uses_sendfile: bool = cfg.sendfile
         self.accept_client: Callable[[ListenerChannel], None] = (
-            self.tls_acceptor(cfg, worker.ssl_context) if worker.ssl_context else self.accept_plain
+            self.tls_acceptor(cfg, worker.tls) if worker.tls else self.accept_plain
         )
         self.variables = process_variables(
             software=SERVER_SOFTWARE,
@@ -327,7 +327,7 @@ class EventLoop:
         sock.setblocking(False)
         self.admit(self.implementation.connection(self, sock, peer, listener.address))
 
-    def tls_acceptor(self, cfg: Any, context: SSLContext) -> Callable[[ListenerChannel], None]:
+    def tls_acceptor(self, cfg: Any, context: CurrentContext) -> Callable[[ListenerChannel], None]:
         from gunicorn.workers.tls import acceptor  # noqa: PLC0415 - it imports ssl, slowly
 
         return acceptor(self, cfg, context)

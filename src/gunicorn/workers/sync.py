@@ -16,6 +16,7 @@ class SyncWorker(Worker):
     """Serves requests one after the other; the event loop keeps all clients meanwhile."""
 
     can_become_template = True
+    uses_tls = True
     serves_one_by_one = True
 
     siblings: ClassVar[Siblings | None] = None

@@ -126,9 +126,9 @@ class TLSConnection(Connection):
 
 
 def acceptor(
-    loop: EventLoop, cfg: Any, context: ssl.SSLContext
+    loop: EventLoop, cfg: Any, context: Callable[[], ssl.SSLContext]
 ) -> Callable[[ListenerChannel], None]:
-    """What accepts a client of `loop` that is to speak TLS."""
+    """What accepts a client of `loop` that is to speak TLS, with what `context` gives."""
     at_once: bool = cfg.do_handshake_on_connect
     suppress_ragged_eofs: bool = cfg.suppress_ragged_eofs
 
@@ -136,7 +136,7 @@ def acceptor(
         plain, peer = listener.sock.accept()
         plain.setblocking(False)
         try:
-            sock = context.wrap_socket(
+            sock = context().wrap_socket(
                 plain,
                 server_side=True,
                 do_handshake_on_connect=False,

@@ -116,7 +116,7 @@ class WorkerServer(HTTPServer):
             application,
             no_keep_alive=cfg.keepalive == 0,
             idle_connection_timeout=float(cfg.keepalive) or None,
-            ssl_options=worker.ssl_context,
+            ssl_options=worker.tls() if worker.tls else None,
             protocol="https" if cfg.is_ssl else None,
         )
         server.worker = worker
@@ -169,6 +169,9 @@ class WorkerServer(HTTPServer):
     def beat(self) -> None:
         """Tell the arbiter of this worker."""
         self.worker.notify()
+        if self.worker.tls is not None:
+            # The one to use from here on.
+            self.ssl_options = self.worker.tls()
         self.worker.tmp.cells[CONNECTIONS] = len(self._connections)
 
     async def pause(self, seconds: float) -> None:

@@ -118,7 +118,9 @@ SECTION = Section(
             Called to make the ssl.SSLContext of the listeners; returns it.
 
             `default_ssl_context_factory()` makes the context that the settings describe, for
-            you to change. Set `minimum_version` here, for example.
+            you to change. Set `minimum_version` here, for example. With this hook listeners speak
+            TLS without `certfile`, too. It is called in each worker at its start, and again when a
+            file has changed that the context was made of.
             """,
         )._replace(
             default=ssl_context,

@@ -27,7 +27,9 @@ SECTION = Section(
             help="""
             The certificate, with its chain, in PEM format.
 
-            With it every listener speaks TLS.
+            With it every listener speaks TLS. When the files of `certfile`, `keyfile` and
+            `ca_certs` change, new connections get what they hold, within some two seconds; what
+            cannot be used is logged, and what was there before goes on.
             """,
         ),
         Declaration(
