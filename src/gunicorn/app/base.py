@@ -30,6 +30,9 @@ class BaseApplication:
     """
 
     cfg: Config
+    ends_process: bool = False
+    """Whether nothing follows `run()` in this process, as in the `gunicorn` command: signals that
+    would end it are ignored then until it is gone. Otherwise it gets back its own handlers."""
 
     def __init__(self, usage: str | None = None, prog: str | None = None) -> None:
         self.usage = usage
@@ -97,7 +100,10 @@ class BaseApplication:
         return self.callable
 
     def run(self) -> None:
-        """Serve until told to stop; or check or print the configuration. Exits the process."""
+        """Serve until told to stop; or check or print the configuration. Ends in SystemExit.
+
+        A program that catches that finds the signal handlers that it had before.
+        """
         try:
             self._surroundings.enter(self.cfg)
             if self.cfg.print_config:

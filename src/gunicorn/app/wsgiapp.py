@@ -61,4 +61,6 @@ class WSGIApplication(Application):
 
 def run(prog: str | None = None) -> None:
     """Run the `gunicorn` command."""
-    WSGIApplication(USAGE, prog=prog).run()
+    application = WSGIApplication(USAGE, prog=prog)
+    application.ends_process = True
+    application.run()

@@ -81,7 +81,21 @@ class Arbiter:
         self.generation = Generation.of(1, self.cfg, [])
 
     def run(self) -> NoReturn:
-        """Supervise until told to stop; ends in SystemExit with the exit code of the process."""
+        """Supervise until told to stop; ends in SystemExit with the exit code of the process.
+
+        The process has the signal handlers then that it had before, unless nothing follows in it
+        (`ends_process` of the application).
+        """
+        try:
+            status = self.serve()
+        finally:
+            if os.getpid() == self.pid:
+                self.signals.end(for_good=getattr(self.app, "ends_process", False))
+                child.close_lifeline(self)
+        sys.exit(status)
+
+    def serve(self) -> int:
+        """Supervise until told to stop; returns the exit code of the process."""
         status = 0
         try:
             self.start()
@@ -101,8 +115,7 @@ class Arbiter:
             status, self.stopping = child.CRASHED, "quick"
             self.log.exception("Unhandled exception in the arbiter")
         self.stop(graceful=self.stopping == "graceful", asked=status == 0)
-        self.signals.end()
-        sys.exit(status)
+        return status
 
     # -- the story -----------------------------------------------------------------------------
 
@@ -171,9 +184,10 @@ class Arbiter:
         shutdown.end_workers(self, graceful=graceful)
         if asked:
             self.log.info("Shutting down: %s", self.name)
-        self.call_hook("on_exit", self)
-        if self.pidfile is not None:
-            self.pidfile.unlink()
+        try:
+            self.call_hook("on_exit", self)
+        finally:
+            self.remove_pidfile()
 
     def close_listeners(self) -> None:
         """Stop accepting; what is beside another arbiter stays open there."""
@@ -301,6 +315,14 @@ class Arbiter:
             pidfile = Pidfile(wanted)
             pidfile.create(self.pid)
             self.pidfile = pidfile
+
+    def remove_pidfile(self) -> None:
+        """At the end: remove the pidfile if it is still this arbiter's."""
+        try:
+            if self.pidfile is not None:
+                self.pidfile.unlink()
+        except (HaltServer, OSError) as error:
+            self.log.warning("The pidfile stays: %s", error)
 
     def move_pidfile(self) -> None:
         """Settle the pidfile in mid-service, where a failure is no reason to end."""

@@ -119,6 +119,14 @@ def let_go_of_lifeline(arbiter: Arbiter) -> int:
     return reading
 
 
+def close_lifeline(arbiter: Arbiter) -> None:
+    """At the end of the arbiter, in a process that may go on: close both ends."""
+    reading = let_go_of_lifeline(arbiter)
+    if reading >= 0:
+        os.close(reading)
+    arbiter.lifeline = (-1, -1)
+
+
 def _say_goodbye(arbiter: Arbiter, worker: Worker) -> None:
     worker.log.info("Worker exiting (pid: %s)", worker.pid)
     try:

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import signal
 from collections import deque
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
-from gunicorn.syscalls import poll, read
+from gunicorn.arbiter.words import Words
 
 COMMANDS = (
     signal.SIGHUP,
@@ -58,27 +58,32 @@ class SignalQueue:
 
     def __init__(self) -> None:
         self._waiting: deque[int] = deque(maxlen=LIMIT)
-        self._pipe: tuple[int, int] | None = None
-        self._poll = poll()
-        self.bell = -1
-        """A descriptor that ends the wait when written to; workers keep it."""
+        self._wakeup: tuple[int, int] | None = None
+        self._found: dict[int, Any] = {}
+        self._found_wakeup = -1
+        self.words = Words()
+
+    @property
+    def bell(self) -> int:
+        """A descriptor that ends the wait when written to; workers keep it. -1: there is none."""
+        return self.words.bell
 
     def install(self) -> None:
         """Take over every signal of WATCHED in this process. Main thread only."""
-        self._pipe = os.pipe()
-        for fd in self._pipe:
+        self._wakeup = os.pipe()
+        for fd in self._wakeup:
             os.set_blocking(fd, False)
-        self.bell = self._pipe[1]
-        self._poll.register(self._pipe[0], select.POLLIN)
-        signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        self.words.open(self._wakeup[0])
+        self._found_wakeup = signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
         for signum in WATCHED:
-            signal.signal(signum, self._enqueue)
+            self._found[signum] = signal.signal(signum, self._enqueue)
 
     def wait(self, timeout: float) -> list[int]:
-        """Return the signals that came, in order, after at most `timeout` seconds."""
-        if not self._waiting:
-            self._poll.poll(max(0, int(timeout * 1000)))
-        self._drain()
+        """Return the signals that came, in order, after at most `timeout` seconds.
+
+        Less when a worker or a template has something to say.
+        """
+        self.words.wait(0.0 if self._waiting else timeout)
         came = []
         while self._waiting:
             came.append(self._waiting.popleft())
@@ -96,28 +101,44 @@ class SignalQueue:
         Otherwise one that arrives in the new process before `forget` would be queued there, in
         a copy of this queue that nobody reads.
         """
-        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         pid = os.getpid()
         try:
             yield
         finally:
             if os.getpid() == pid:
-                self.let_through()
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     @staticmethod
     def let_through() -> None:
         """Let in the signals that `held` holds back."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
 
-    @staticmethod
-    def end() -> None:
-        """Ignore what would end this process: it ends by itself, and with the right exit code.
+    def end(self, *, for_good: bool) -> None:
+        """Give the process back the handlers that `install` found in it, and its wake-up fd.
 
-        The interpreter gives signals that have a handler their default action back before it
-        is gone, and one more TERM from somebody impatient would count as the reason of the end.
+        `for_good`: the process ends next, by itself and with the right exit code, so that what
+        would end it is ignored instead. The interpreter gives signals that have a handler their
+        default action back before it is gone, and one more TERM from somebody impatient would
+        count as the reason of the end.
         """
-        for signum in HURRY:
-            signal.signal(signum, signal.SIG_IGN)
+        for signum, handler in self._found.items():
+            if for_good and signum in HURRY:
+                signal.signal(signum, signal.SIG_IGN)
+            elif handler is not None:  # None was not installed from Python, and cannot be
+                signal.signal(signum, handler)
+        if self._found:
+            self._restore_wakeup()
+        self._found.clear()
+        self._close()
+        self.words.close()
+
+    def _restore_wakeup(self) -> None:
+        try:
+            signal.set_wakeup_fd(self._found_wakeup)
+        except (ValueError, OSError):
+            # Its owner has closed it, or made it blocking, meanwhile.
+            signal.set_wakeup_fd(-1)
 
     def forget(self) -> None:
         """In a forked process: give every signal its default action back, and let it in.
@@ -130,21 +151,24 @@ class SignalQueue:
         for signum in WATCHED:
             signal.signal(signum, signal.SIG_DFL)
         signal.signal(signal.SIGUSR1, _receive)
-        if self._pipe is not None:
-            os.close(self._pipe[0])
-            self._pipe = None
+        self._found.clear()
+        self._close()
+        self.words.leave()
         self._waiting.clear()
         self.let_through()
 
+    def _close(self) -> None:
+        """Close the pipe of the wake-up descriptor: only the arbiter's own signals go there.
+
+        Who else had its writing end could make it blocking, or fill it.
+        """
+        if self._wakeup is not None:
+            for fd in self._wakeup:
+                os.close(fd)
+            self._wakeup = None
+
     def _enqueue(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a handler's signature
         self.push(signum)
-
-    def _drain(self) -> None:
-        if self._pipe is None:
-            return
-        with contextlib.suppress(BlockingIOError):
-            while read(self._pipe[0], 4096):
-                pass
 
 
 def _receive(signum: int, frame: FrameType | None) -> None:
