@@ -53,7 +53,7 @@ class ResponseSpool:
     """
 
     def __init__(self, folder: str | None, limit: int, log: Logger, room: Room) -> None:
-        self.files = TemporaryFiles(folder, log)
+        self.files = TemporaryFiles("worker_tmp_dir", folder, log)
         self.limit = limit
         self.room = room
 

@@ -43,7 +43,7 @@ class Spooler:
         memory_room: Room,
         file_room: Room,
     ) -> None:
-        self.files = TemporaryFiles(folder, log)
+        self.files = TemporaryFiles("tmp_upload_dir", folder, log)
         self.memory = memory
         self.limit = limit
         self.memory_room = memory_room
