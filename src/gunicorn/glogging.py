@@ -194,6 +194,9 @@ class Logger:
                     stream.reconfigure(line_buffering=True)
         for standard in (1, 2):
             os.dup2(self.logfile.fileno(), standard)
+        for handler in self._handlers:
+            if isinstance(handler, LineHandler):
+                handler.look()
 
     # -- the error log
 
@@ -346,6 +349,9 @@ class Logger:
     def enter_worker(self) -> None:
         """Prepare for an application, which may configure logging and start programs."""
         make_borrowers_lasting((self.error_log, self.access_log))
+        for handler in self._handlers:
+            if (prepare := getattr(handler, "enter_worker", None)) is not None:
+                prepare()
         self.close_on_exec()
 
     def _file_handlers(self) -> list[LineHandler | logging.FileHandler]:

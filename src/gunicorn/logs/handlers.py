@@ -1,10 +1,11 @@
 """Handlers that cannot hurt the process they log for.
 
 A line is one ``write`` on a descriptor opened for appending, so lines of several workers never mix
-and no buffer has to be flushed. A descriptor that fails (disk full, broken pipe, a reader that does
-not read a non-blocking pipe) costs the line, never the worker: the lines lost are counted, and the
-number is logged as soon as writing works again. Reopening puts the new file under the same
-descriptor number, so writers in other threads need no lock.
+and no buffer has to be flushed. A descriptor that fails (disk full, broken pipe, a pipe or terminal
+that nobody reads) costs the line, never the worker: the lines lost are counted, and the number is
+logged as soon as writing works again. A reader that is busy for a moment is waited for, once, and
+for as long as a request can be kept waiting; after that not again until it has read. Reopening puts
+the new file under the same descriptor number, so writers in other threads need no lock.
 """
 
 from __future__ import annotations
@@ -12,16 +13,13 @@ from __future__ import annotations
 import io
 import logging
 import os
-import select
 import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gunicorn.errors import ConfigError
-from gunicorn.syscalls import poll, write
-
-#: How long a line may wait for a non-blocking pipe that is full, in milliseconds.
-FULL_PIPE_WAIT = 100
+from gunicorn.logs.unwaiting import Patience, complain, may_wait, write_now
+from gunicorn.syscalls import write
 
 
 class LogStream(io.TextIOBase):
@@ -75,25 +73,27 @@ class LineHandler(Handler):
         self.lost = 0
         self.reason = ""
         self.fd = open_to_append(path) if path is not None else descriptor(target)
+        self._patience = Patience()
+        self.put: Callable[[int, bytes], int]
+        self.look()
         super().__init__(LogStream(self))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record) + self.terminator
         except Exception:
-            # A message that does not fit its arguments: logging prints where it was called.
+            # A message that does not fit its arguments.
             self.handleError(record)
             return
         self.write(line.encode("utf-8", "backslashreplace"))
 
     def write(self, line: bytes) -> None:
-        """Write `line`, which ends with its newline. Never raises OSError."""
+        """Write `line`, which ends with its newline. Never raises OSError, and hardly waits."""
         try:
             if self.fd < 0:
                 self._write_text(line.decode())
-            elif write(self.fd, line) != len(line):
-                # A line cut short would run into the next one.
-                write(self.fd, b"\n")
+            elif (written := self.put(self.fd, line)) != len(line):
+                self._finish(line, written)
         except BlockingIOError as error:
             self._write_when_ready(line, error)
         except (OSError, ValueError) as error:
@@ -110,14 +110,42 @@ class LineHandler(Handler):
         self.target.flush()
 
     def _write_when_ready(self, line: bytes, error: OSError) -> None:
-        """Give a full non-blocking pipe a moment, then let the line go."""
-        room = poll()
-        room.register(self.fd, select.POLLOUT)
-        room.poll(FULL_PIPE_WAIT)
+        """Give a full pipe a moment, unless it has just had one; then let the line go."""
         try:
-            write(self.fd, line)
-        except OSError:
-            self._lose(error)
+            if not may_wait(self.fd):
+                self.look()
+            elif not self._patience.room(self.fd):
+                raise error
+            if (written := self.put(self.fd, line)) != len(line):
+                self._finish(line, written)
+        except OSError as again:
+            self._lose(again, line.count(b"\n"))
+        else:
+            if self.lost:
+                self._report_losses()
+
+    def _finish(self, line: bytes, written: int) -> None:
+        """Write the rest of a line that was cut short. OSError when there is no room for it."""
+        try:
+            if may_wait(self.fd) and self._patience.room(self.fd):
+                written += self.put(self.fd, line[written:])
+            if written == len(line):
+                return
+            # It would run into the next one.
+            self.put(self.fd, b"\n")
+        except BlockingIOError:
+            self.put = self._put_after_cut
+        raise OSError("a line was cut short, as there was no room for all of it")
+
+    def _put_after_cut(self, fd: int, line: bytes) -> int:
+        """Write a line after one that lacks its newline."""
+        written = write_now(fd, b"\n" + line)
+        self.look()
+        return written - 1
+
+    def look(self) -> None:
+        """See whether writes might wait; to be called when another file has taken the number."""
+        self.put = write_now if may_wait(self.fd) else write
 
     def _lose(self, error: Exception, lines: int = 1) -> None:
         self.lost += lines
@@ -147,6 +175,15 @@ class LineHandler(Handler):
             os.dup2(fd, self.fd, inheritable=False)
         finally:
             os.close(fd)
+
+    def close(self) -> None:
+        """Tell what was lost. The file stays open: see `let_go`."""
+        if self.lost and self.report is not None:
+            self._report_losses()
+        super().close()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - a name of logging's
+        complain(record)
 
     def let_go(self) -> None:
         """Close the file. What is written from now on is lost.

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
 from collections.abc import Collection
 from typing import Any
+
+from gunicorn.logs.unwaiting import complain
 
 _CONFIGURING = "logging.config"
 """The module that configures in passing what others have configured on purpose."""
@@ -58,8 +59,7 @@ class Lasting(logging.Logger):
         try:
             super().handle(record)
         except Exception:
-            if logging.raiseExceptions and sys.stderr is not None:
-                _print_failure(record)
+            complain(record)
 
     def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802 - a name of logging's
         """Pass `record` to the handlers that can be reached, or to those put aside."""
@@ -111,13 +111,3 @@ def _caller() -> str:
     """The module of whoever called the method that asks."""
     name: str = sys._getframe(2).f_globals.get("__name__", "")
     return name
-
-
-def _print_failure(record: logging.LogRecord) -> None:
-    """Say what was lost, without its arguments: those of a request hold its credentials."""
-    try:
-        traceback.print_exc()
-        sys.stderr.write(f"This was lost: {record.msg!r:.200}\n")
-    except (OSError, ValueError):
-        # Standard error is closed or full: there is nobody left to tell.
-        return
