@@ -128,7 +128,8 @@ class Upgrade:
         arbiter = self.arbiter
         try:
             arbiter.signals.forget()
-            signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+            # Inherited by the new program, which a rotation of logs would kill until it listens.
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
             arbiter.cfg.pre_exec(arbiter)
             for listener in arbiter.LISTENERS:
                 listener.set_inheritable(True)
