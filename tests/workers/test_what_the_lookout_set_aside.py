@@ -1,0 +1,51 @@
+"""What cannot go to a sibling while a call lasts goes on where it was when the call is over."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Server
+from tests.workers.test_balance import on_one_worker
+
+SIZE = 12 << 20
+
+APP = f"""\
+import os
+import time
+from pathlib import Path
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/large":
+        body = bytes({SIZE})
+    else:
+        if path == "/lasts":
+            Path("lasting").touch()
+            time.sleep(2)
+        body = str(os.getpid()).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--threads", "2")], ids=["sync", "gthread"])
+def test_a_response_that_could_go_on_meanwhile(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Its client begins to read in the middle of somebody else's call."""
+    arguments = ("--workers", "2", "--keep-alive", "30", "--response-buffer-size", "16M", *options)
+    with Server("app:app", *arguments, cwd=tmp_path, files={"app.py": APP}) as server:
+        server.wait_workers(2)
+        reader, *busy = on_one_worker(server, 3 if options else 2)
+        reader.send("/large")
+        head = reader.sock.recv(10)
+        for each in busy:
+            each.send("/lasts")
+        server.until((tmp_path / "lasting").exists, "the call")
+        # For the lookout, which looks every 10 ms.
+        time.sleep(0.2)
+        received = len(head)
+        while received < SIZE:
+            received += len(reader.sock.recv(1 << 20))
+        assert busy[0].answer()
