@@ -133,13 +133,15 @@ class LineHandler(Handler):
                 return
             # It would run into the next one.
             self.put(self.fd, b"\n")
-        except BlockingIOError:
+        except OSError:
+            # There is no room for that either: the pipe is full, or the disk.
             self.put = self._put_after_cut
         raise OSError("a line was cut short, as there was no room for all of it")
 
     def _put_after_cut(self, fd: int, line: bytes) -> int:
         """Write a line after one that lacks its newline."""
-        written = write_now(fd, b"\n" + line)
+        put = write_now if may_wait(fd) else write
+        written = put(fd, b"\n" + line)
         self.look()
         return written - 1
 
