@@ -83,7 +83,14 @@ class LeaderLoop(OutsideLoop):
         self.begin()
         for seat in self.seats:
             self.start_thread(self.work, seat)
-        self.watch_over(self.guard)
+        try:
+            self.watch_over(self.guard)
+        except SystemExit:
+            # Told to quit, whatever the threads are doing.
+            if self.flush_access_log is not None:
+                with self.lock:
+                    self.flush_access_log()
+            raise
         self.end()
 
     def begin(self) -> None:
