@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from gunicorn import proctitle
 from gunicorn.errors import AppImportError
-from gunicorn.workers import failure
+from gunicorn.workers import copies, failure
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
@@ -49,26 +49,36 @@ def live(arbiter: Arbiter, worker: Worker, generation: Generation) -> NoReturn:
 def _work(arbiter: Arbiter, worker: Worker, generation: Generation) -> int | str | None:
     try:
         _let_go(arbiter, worker, generation)
+        copies.watch(worker)
         proctitle.set_title(f"worker [{worker.cfg.proc_name}]")
         worker.log.info("Booting worker with pid: %s", worker.pid)
         worker.cfg.post_fork(arbiter, worker)
+        worker.end_copies()
         worker.init_process()
-    except SystemExit as ending:
+        worker.end_copies()
+    except BaseException as error:
+        if copies.is_copy(worker):
+            copies.leave(worker.log, error)
+        return _ended(worker, error)
+    return 0
+
+
+def _ended(worker: Worker, error: BaseException) -> int | str | None:
+    """Log the end of a worker that does not end by returning; its exit code."""
+    if isinstance(error, SystemExit):
         if os.getpid() != worker.pid:
             # The end of another worker, whose template was a copy of this one.
-            raise
+            raise error
         given_up = worker.aborted or worker.tmp.given_up
-        if not worker.tmp.booted and ending.code and not given_up:
-            text = f"The application ends the process while it is loaded\n{account(ending)}"
+        if not worker.tmp.booted and error.code and not given_up:
+            text = f"The application ends the process while it is loaded\n{account(error)}"
             return _failed(worker, text, WORKER_BOOT_ERROR)
-        return ending.code
-    except AppImportError as error:
-        worker.log.debug("Where the application was looked for:", exc_info=True)
+        return error.code
+    if isinstance(error, AppImportError):
+        worker.log.debug("Where the application was looked for:", exc_info=error)
         return _failed(worker, f"The application cannot be loaded: {error}", APP_LOAD_ERROR)
-    except BaseException as error:
-        text = f"Exception in worker process\n{account(error)}"
-        return _failed(worker, text, CRASHED if worker.tmp.booted else WORKER_BOOT_ERROR)
-    return 0
+    text = f"Exception in worker process\n{account(error)}"
+    return _failed(worker, text, CRASHED if worker.tmp.booted else WORKER_BOOT_ERROR)
 
 
 def account(error: BaseException) -> str:
@@ -97,6 +107,7 @@ def _let_go(arbiter: Arbiter, worker: Worker, generation: Generation) -> None:
     if generation.seed is not None:
         ours, theirs = generation.seed
         ours.close()
+        worker.private.append(theirs.fileno())
         worker.become_template = partial(arbiter.succeed, generation, theirs)
     for listener in arbiter.every_listener():
         if listener not in worker.sockets:
@@ -132,5 +143,6 @@ def _say_goodbye(arbiter: Arbiter, worker: Worker) -> None:
     try:
         worker.tmp.close()
         worker.cfg.worker_exit(arbiter, worker)
+        worker.end_copies()
     except Exception:
         worker.log.exception("Exception in the worker_exit hook")

@@ -2,6 +2,7 @@ from typing import Any
 
 class Steady:
     next_tick: float
+    copied: bool
     def __init__(self, loop: Any, handler: Any, response_class: type[Any]) -> None: ...
     def dispatch(self, events: list[tuple[int, int]], channels: dict[int, Any]) -> None: ...
 

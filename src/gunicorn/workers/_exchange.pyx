@@ -19,7 +19,6 @@ from libc.math cimport HUGE_VAL
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strerror
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
-from posix.unistd cimport getpid
 
 from gunicorn.http._head cimport HeadParser, Request
 from gunicorn.http._response cimport LENGTH, NO_BODY, TAIL, Delimited, Fields, ResponseRenderer
@@ -104,6 +103,7 @@ cdef class Steady:
     cdef object max_requests
     cdef bint keeps_alive
     cdef bint hooked
+    cdef public bint copied
     cdef double keepalive
     cdef public double next_tick
 
@@ -161,10 +161,9 @@ cdef class Steady:
                     self.release()
                     channel.on_event(mask)
         except BaseException:
-            # The worker is told to quit; or a copy of it, which the application made, ends.
+            # The worker is told to quit.
             self.more_to_come = False
-            if getpid() == self.worker.pid:
-                self.release()
+            self.release()
             raise
         self.release()
 
@@ -351,6 +350,8 @@ cdef class Exchange:
             steady.handler.failed(error, request, response, started)
             self.queued = True
         else:
+            if steady.copied:
+                steady.handler.end_copy()
             sent = self.send_piece(steady, request, response, result)
             if sent == NOT_MINE:
                 sent = self.send_block(steady, request, response, result, started)
@@ -408,6 +409,8 @@ cdef class Exchange:
         try:
             iterator = iter(result)
             block = next(iterator, b"")
+            if steady.copied:
+                steady.handler.end_copy()
             if (
                 type(block) is not bytes
                 or response.fields is not fields  # it began anew with its first block
@@ -419,6 +422,8 @@ cdef class Exchange:
                 self.send_short(steady, request, response, <bytes>block)
                 for block in iterator:
                     response.write(block)
+                if steady.copied:
+                    steady.handler.end_copy()
                 blocks = None
         except BaseException as error:
             blocks = failing(error)

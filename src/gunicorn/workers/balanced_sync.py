@@ -19,6 +19,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +215,12 @@ class BalancedSyncLoop(SharingLoop):
         """Close the listeners in the middle of a request."""
         with self.lock:
             self.farewell.release()
+
+    def surrender(self) -> Iterator[int]:
+        self.lock = threading.RLock()
+        if self.lookout is not None:
+            yield from (self.lookout.bell.end, self.lookout.bell.rope)
+        yield from super().surrender()
 
     def leave(self) -> None:
         self.lock = threading.RLock()

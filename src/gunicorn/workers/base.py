@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 from gunicorn import collector, scoreboard
 from gunicorn.scoreboard import Slot
-from gunicorn.workers import failure, hang, lifeline, privileges
+from gunicorn.workers import copies, failure, hang, lifeline, privileges
 
 if TYPE_CHECKING:
     import socket
@@ -65,6 +65,9 @@ class Worker:
     - `become_template`: turns a copy of this process into the template of its generation.
     - `release_listeners`: closes the listeners in the middle of a request; set by classes that can.
     - `announce_end`: has responses say that they are the last on their connections; likewise.
+    - `copied`: whether this process is a copy that the application has forked from the worker (see
+      `copies`). `private`: descriptors that such a copy loses, beside those that are known here.
+    - `surrender`: has the loop of a copy rest, and names its descriptors; likewise.
     """
 
     can_become_template: ClassVar[bool] = False
@@ -128,6 +131,9 @@ class Worker:
         self.template_wanted = False
         self.release_listeners: Callable[[], None] | None = None
         self.announce_end: Callable[[], None] | None = None
+        self.copied = False
+        self.private: list[int] = []
+        self.surrender: Callable[[], Iterable[int]] | None = None
         self.reloader: Reloader | None = None
         self.certificates: Reader | None = None
         self.tls: CurrentContext | None = None
@@ -192,7 +198,7 @@ class Worker:
         self.pid = os.getpid()
         self.tmp.pid = self.pid
         scoreboard.own = self.tmp
-        lifeline.hold(self.lifeline, self.log)
+        self.private += [self.bell, self.lifeline, lifeline.hold(self.lifeline, self.log)]
         if self.cfg.reload:
             # First, as its package may be out of reach for the user that the worker becomes.
             self.init_reloader()
@@ -205,10 +211,13 @@ class Worker:
         self.init_wakeup()
         self.init_descriptors()
         self.init_signals()
+        copies.watch(self)
         self.load_wsgi()
+        self.end_copies()
         if self.reloader is not None:
             self.reloader.start()
         self.cfg.post_worker_init(self)
+        self.end_copies()
         self.booted = True
         self.run()
 
@@ -289,8 +298,17 @@ class Worker:
         """Whether the arbiter that forked this worker is still its parent; logs when it is not."""
         if self.ppid == os.getppid():
             return True
+        self.end_copies()
         self.log.info("Parent changed, shutting down: %s", self)
         return False
+
+    def become_copy(self) -> None:
+        """In a copy that the application has forked, before anything else runs there."""
+
+    def end_copies(self) -> None:
+        """End this process if it is a copy that the application has made of the worker."""
+        if copies.is_copy(self):
+            copies.leave(self.log)
 
     # Signals and events
 
@@ -353,7 +371,7 @@ class Worker:
         """
         self.template_wanted = False
         assert self.become_template is not None
-        pid = os.fork()
+        pid = copies.fork()
         if pid:
             os.waitpid(pid, 0)
             return
@@ -376,6 +394,9 @@ class Worker:
         The way out is the same as for SIGTERM, so it works for every worker class. Requests in
         progress get `graceful_timeout` seconds, then the worker quits.
         """
+        if copies.is_copy(self):
+            # A green thread of the reloader is copied with the rest.
+            return
         self.log.info("Worker reloading: %s modified", filename)
         self._interrupt()
         os.kill(self.pid, signal.SIGTERM)

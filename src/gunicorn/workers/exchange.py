@@ -15,7 +15,6 @@ last request that is here, so that a single client's response leaves at once.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections import deque
 from math import inf
@@ -52,6 +51,7 @@ class Steady:
         "access",
         "app",
         "cells",
+        "copied",
         "handler",
         "head",
         "held",
@@ -91,6 +91,8 @@ class Steady:
         self.holds = loop.holds_responses
         self.held: deque[tuple[SteadyConnection, bytes]] = deque()
         self.held_since = self.hold_after = 0.0
+        self.copied = False
+        """Whether this process is a copy of the worker."""
         self.more_to_come = False
         """Whether another request is waiting, for which a response may be held."""
 
@@ -108,10 +110,9 @@ class Steady:
                         self.release()
                     channel.on_event(mask)
         except BaseException:
-            # The worker is told to quit; or a copy of it, which the application made, ends.
+            # The worker is told to quit.
             self.more_to_come = False
-            if os.getpid() == self.worker.pid:
-                self.release()
+            self.release()
             raise
         if self.held:
             self.release()
@@ -228,6 +229,8 @@ class SteadyConnection(Connection):
             steady.release()
             self.conclude(steady, response)
             return
+        if steady.copied:
+            steady.handler.end_copy()
         if not self.send_piece(steady, request, response, result):
             steady.release()
             steady.handler.finish(result, request, response, started)

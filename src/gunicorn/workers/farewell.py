@@ -53,6 +53,8 @@ class Farewell:
         self.announce()
         loop = self.loop
         worker = loop.worker
+        # What a copy did to a listener it would do to the service.
+        worker.end_copies()
         told = os.getppid() == worker.ppid
         # Without an arbiter each worker takes some.
         closing = int(loop.cells[CLOSING]) if told else -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ except ImportError as error:
     ) from error
 
 from gunicorn.workers.green_worker import GreenWorker
-from gunicorn.workers.hub import Spot
+from gunicorn.workers.hub import Forker, Spot
 from gunicorn.workers.poller import READ
 
 if TYPE_CHECKING:
@@ -73,9 +74,15 @@ class EventletSpot(Spot):
     def close(self) -> None:
         self.rouse()
 
+    def abandon(self) -> None:
+        self.switch = None
+        self.eventlet_hub = hubs.get_hub()
+
 
 class EventletHub:
     """The hub of this thread."""
+
+    forker: Forker | None = None
 
     def __init__(self) -> None:
         self.hub = hubs.get_hub()
@@ -105,9 +112,26 @@ class EventletHub:
     def is_running(self) -> bool:
         return eventlet.getcurrent() is self.hub.greenlet
 
+    def become_copy(self, log: Any) -> None:
+        if not self.is_running():
+            self.forker = Forker(log)
+        # The one that was is asleep in the kernel's poll set, which is the original's.
+        hubs.use_hub()
+        self.hub = hubs.get_hub()
+        self.rest = self.hub.switch
+
+    def rest_unless_forker(self) -> None:
+        """The others do not go on, for their hub does not."""
+
 
 class EventletWorker(GreenWorker):
     """Serves each connection in a green thread of its own."""
+
+    def become_copy(self) -> None:
+        super().become_copy()
+        # A KeyboardInterrupt would leave the hub, without which the end of a process of
+        # multiprocessing waits for ever.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     @classmethod
     def check_config(cls, _cfg: Config, log: Logger) -> None:

@@ -17,7 +17,7 @@ except ImportError as error:
     ) from error
 
 from gunicorn.workers.green_worker import GreenWorker
-from gunicorn.workers.hub import Spot
+from gunicorn.workers.hub import Forker, Spot
 from gunicorn.workers.poller import READ
 
 EV_READ = 1
@@ -72,6 +72,11 @@ class GeventSpot(Spot):
             self.interest = 0
         self.rouse()
 
+    def abandon(self) -> None:
+        self.switch = None
+        if self.watcher is not None:
+            self.watcher.stop()
+
 
 class GeventTimer:
     """A call that is due later, as gevent has them."""
@@ -88,6 +93,8 @@ class GeventTimer:
 
 class GeventHub:
     """The hub of this thread."""
+
+    forker: Forker | None = None
 
     def __init__(self) -> None:
         self.hub = get_hub()
@@ -113,6 +120,15 @@ class GeventHub:
 
     def is_running(self) -> bool:
         return gevent.getcurrent() is self.hub
+
+    def become_copy(self, log: Any) -> None:
+        # The loop is the application's as well: gevent sees to it after a fork.
+        if not self.is_running():
+            self.forker = Forker(log)
+
+    def rest_unless_forker(self) -> None:
+        while self.forker is not None and gevent.getcurrent() is not self.forker.thread:
+            self.hub.switch()
 
 
 class GeventWorker(GreenWorker):

@@ -28,6 +28,9 @@ class GreenWorker(Worker):
         self.hub = self.new_hub()
         super().init_process()
 
+    def become_copy(self) -> None:
+        self.hub.become_copy(self.log)
+
     @classmethod
     def patch(cls) -> None:
         """Replace what waits in the standard library by what lets other green threads go on."""

@@ -19,6 +19,7 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -135,6 +136,7 @@ class GreenLoop(EventLoop):
         while self.worker.alive:
             self.step()
         self.drain()
+        self.worker.surrender = None
         self.main.close()
 
     def step(self) -> None:
@@ -197,6 +199,23 @@ class GreenLoop(EventLoop):
         # They end before the worker does.
         self.main.wait_for(READ, YIELD)
         self.publish()
+
+    def surrender(self) -> Iterator[int]:
+        """In a copy of the worker: do nothing more, and name the descriptors of the original.
+
+        The hub goes on, for the application. What it does for the worker ends here.
+        """
+        self.handler.copied = True
+        self.handler.rest_in_copies = self.hub.rest_unless_forker
+        self.implementation.surrender()
+        self.main.abandon()
+        for acceptor in self.acceptors:
+            acceptor.open = False
+            acceptor.spot.abandon()
+        for client in self.clients.values():
+            client.spot.abandon()
+            if client.taken is None:
+                yield client.connection.fd
 
     # Accepting
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
+from collections.abc import Iterable
 from time import monotonic
 
 from gunicorn.workers.base import Worker
@@ -84,7 +86,8 @@ class SharedPoller:
         self.modify = inner.modify
         self.unregister = inner.unregister
         self.fileno = inner.fileno
-        self.asyncio_loop = asyncio.new_event_loop()
+        self.selector = selectors.DefaultSelector()
+        self.asyncio_loop = asyncio.SelectorEventLoop(self.selector)
         asyncio.set_event_loop(self.asyncio_loop)
         # Made here, it is what IOLoop.current() gives.
         self.io_loop = IOLoop.current()
@@ -106,6 +109,10 @@ class SharedPoller:
         self.asyncio_loop.run_forever()
         end.cancel()
         self.its_turn = monotonic() + SHARE
+
+    def descriptors(self) -> Iterable[int]:
+        own = [self.selector.fileno()] if hasattr(self.selector, "fileno") else []
+        return [*self.inner.descriptors(), *own]
 
     def close(self) -> None:
         if self.inner.fileno() >= 0:

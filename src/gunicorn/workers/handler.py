@@ -19,6 +19,7 @@ from gunicorn.http.errors import HTTPError, IncompleteBody
 from gunicorn.http.request import Request
 from gunicorn.http.response import ResponseRenderer, error_page
 from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
+from gunicorn.workers.copies import leave
 from gunicorn.workers.failure import from_user_code
 from gunicorn.workers.interfaces import check_wsgi
 from gunicorn.workers.spool import SpooledBody
@@ -52,6 +53,10 @@ class RequestHandler:
         self.post_request = self.hook("post_request")
         self.response_class = response_class
         self.warned_of_dropped = False
+        self.copied = False
+        """Whether this process is a copy of the worker, which the application has forked."""
+        self.rest_in_copies: Callable[[], object] | None = None
+        """What a call of the application does there that had no part in the fork."""
 
     def batch_access(self) -> Callable[[], None] | None:
         """Have the lines of the access log written together, if that is possible.
@@ -91,12 +96,21 @@ class RequestHandler:
         try:
             if self.pre_request is not None:
                 self.pre_request(worker, request)
+                self.end_copy()
             result = self.app(variables, response.start_response)
         except BaseException as error:
             self.failed(error, request, response, started)
         else:
+            self.end_copy()
             self.finish(result, request, response, started)
         return response
+
+    def end_copy(self, error: BaseException | None = None) -> None:
+        """The user's code has returned, or raised `error`: go on only if this is the worker."""
+        if self.copied:
+            if self.rest_in_copies is not None:
+                self.rest_in_copies()
+            leave(self.log, error)
 
     def retire(self) -> None:
         """Enough requests: a successor is wished for, and those that come meanwhile are served."""
@@ -124,7 +138,8 @@ class RequestHandler:
                 self.send_iterable(result, response)
         except Exception as error:
             self.fail(error, request, response)
-        except BaseException:
+        except BaseException as error:
+            self.end_copy(error)
             # The worker was told to quit in the middle of the response.
             response.abandon()
             self.close(result, request)
@@ -137,6 +152,7 @@ class RequestHandler:
         self, error: BaseException, request: Request, response: Response, started: float
     ) -> None:
         """The application raised before it returned anything."""
+        self.end_copy(error)
         if not isinstance(error, Exception):
             # The worker was told to quit in the middle of the request.
             response.abandon()
@@ -163,10 +179,12 @@ class RequestHandler:
             return
         notify = self.worker.notify
         for data in result:
+            self.end_copy()
             if data:
                 response.write(data)
                 # A response that makes progress is a sign of life, however long it takes.
                 notify()
+        self.end_copy()
         response.finish()
 
     def send_file(self, result: FileWrapper, response: Response, started: float) -> bool:
@@ -191,6 +209,7 @@ class RequestHandler:
 
     def complete(self, request: Request, response: Response, started: float) -> None:
         """Log and count a request that is over."""
+        self.end_copy()
         if response.fields is not None and response.fields.dropped:
             self.warn_of_dropped(response.fields.dropped)
         if response.short:
@@ -205,6 +224,7 @@ class RequestHandler:
                 self.post_request(self.worker, request, request.variables, response)
             except Exception:
                 self.log.exception("Exception in post_request hook")
+            self.end_copy()
         cells = self.cells
         cells[REQUESTS] = self.worker.nr
         cells[BUSY_SINCE] = 0.0
@@ -223,6 +243,7 @@ class RequestHandler:
 
     def fail(self, error: Exception, request: Request, response: Response) -> None:
         """The application raised, or what it raised came from the client."""
+        self.end_copy(error)
         if was_taken(request.variables):
             self.end_of_takeover(error, request, response)
             return

@@ -59,6 +59,11 @@ def install_dump(log: Any) -> None:
     _dump[:] = [target]
 
 
+def remove_dump() -> None:
+    """Give DUMP_SIGNAL back, in a process that is not the worker."""
+    faulthandler.unregister(DUMP_SIGNAL)
+
+
 class Witness:
     """A thread that gets the signals first, and speaks for a main thread that cannot.
 
@@ -73,6 +78,11 @@ class Witness:
         self.main = get_ident()
         self._reading, self.bell = os.pipe()
         os.set_blocking(self.bell, False)
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """What the thread reads, and what is written to."""
+        return self._reading, self.bell
 
     @classmethod
     def start(cls, worker: Worker, wakeup: int) -> Witness | None:

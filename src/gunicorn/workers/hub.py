@@ -9,6 +9,10 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from greenlet import getcurrent, greenlet
+
+from gunicorn.workers.copies import leave
+
 
 class Timer(Protocol):
     """A call that is due later."""
@@ -43,6 +47,12 @@ class Hub(Protocol):
     def is_running(self) -> bool:
         """Whether the hub itself runs at the moment, in which nothing may wait."""
 
+    def become_copy(self, log: Any) -> None:
+        """This process was forked by the green thread that runs: it is to end with that."""
+
+    def rest_unless_forker(self) -> None:
+        """In such a process: return in the green thread that has forked it, and nowhere else."""
+
 
 class Spot:
     """Where one green thread at a time waits for a descriptor."""
@@ -61,6 +71,10 @@ class Spot:
         """The descriptor is about to be closed: nobody waits here any more."""
         raise NotImplementedError
 
+    def abandon(self) -> None:
+        """In a forked process: whoever waits here waits for ever."""
+        raise NotImplementedError
+
     def wait_for(self, interest: int, seconds: float) -> bool:
         """The same as `wait`, for at most so many seconds."""
         timer = self.hub.later(seconds, self.rouse)
@@ -68,3 +82,27 @@ class Spot:
             return self.wait(interest)
         finally:
             timer.cancel()
+
+
+class Forker:
+    """In a forked process, the green thread that forked it. The process ends with that."""
+
+    def __init__(self, log: Any) -> None:
+        self.thread = origin = getcurrent()
+        parent = origin.parent
+        if parent is None:
+            # The main one, whose end is that of the process anyway.
+            return
+        end = greenlet(self.wait_for_end, parent)
+        end.switch(origin, log)
+        # What is there to go on when it is over.
+        origin.parent = end
+
+    def wait_for_end(self, origin: greenlet, log: Any) -> None:
+        """What goes on when the green thread is over, by an error or not."""
+        error = None
+        try:
+            origin.switch()
+        except BaseException as ending:
+            error = ending
+        leave(log, error)

@@ -50,6 +50,9 @@ class Implementation(Protocol):
     def send_held(self) -> None:
         """Send the responses that were to leave with the next one."""
 
+    def surrender(self) -> None:
+        """In a copy of the worker: end the process when the application returns."""
+
     def connection(
         self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any
     ) -> ConnectionLife: ...
@@ -73,6 +76,9 @@ class PythonImplementation:
 
     def send_held(self) -> None:
         self.steady.release()
+
+    def surrender(self) -> None:
+        self.steady.copied = True
 
     def connection(
         self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any
@@ -116,6 +122,9 @@ if compiled.available():
         def send_held(self) -> None:
             # As at the end of any round, of which this is an empty one.
             self.steady.dispatch([], {})
+
+        def surrender(self) -> None:
+            self.steady.copied = True
 
         def connection(
             self, loop: EventLoop, sock: socket.socket, peer: Any, server: Any

@@ -112,7 +112,7 @@ class LeaderLoop(OutsideLoop):
         for thread in self.threads:
             if not any(seat.outside and seat.thread == thread.ident for seat in self.seats):
                 thread.join(max(deadline - monotonic(), 0.0))
-        self.poller.close()
+        self.close_poller()
 
     def start_thread(self, target: Callable[[Seat], None], seat: Seat) -> None:
         # As a daemon: the process can end while an application hangs.

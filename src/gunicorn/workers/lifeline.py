@@ -17,18 +17,20 @@ KNOWN = hasattr(fcntl, "F_SETSIG")
 """Whether this system can do it."""
 
 
-def hold(descriptor: int, log: Any) -> None:
+def hold(descriptor: int, log: Any) -> int:
     """Have SIGHUP sent to this process when the write end of the pipe `descriptor` is closed.
 
-    Called before the user is dropped, who may not open the pipe.
+    Called before the user is dropped, who may not open the pipe. Returns the descriptor that is
+    held for it, or -1.
     """
     if descriptor < 0 or not KNOWN:
-        return
+        return -1
     try:
         own = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         log.debug("The end of the arbiter will be noticed late: %s", error)
-        return
+        return -1
     fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGHUP)  # type: ignore[attr-defined,unused-ignore] # Linux only
     fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
+    return own

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from gunicorn.workers.response_spool import ResponseSpool
 from gunicorn.workers.room import Room
 from gunicorn.workers.shedding import NO_ROOM, Complaint, LargeHeads, expendable, occupants
 from gunicorn.workers.spool import Spooler
+from gunicorn.workers.takeover import was_taken
 from gunicorn.workers.thrift import Thrift, keep_working_memory
 from gunicorn.workers.turns import TURN, Turns
 from gunicorn.wsgi.environ import process_variables
@@ -128,6 +129,7 @@ class EventLoop:
         self.turns = Turns(worker.tmp)
         self.implementation.serve(self)
         self.dispatch = self.implementation.dispatch
+        worker.surrender = self.surrender
 
     def new_handler(self, response_class: type[Any]) -> RequestHandler:
         return RequestHandler(self.worker, self.renderer, response_class)
@@ -149,6 +151,11 @@ class EventLoop:
             # A worker that is made to quit leaves from the middle of a round.
             if self.flush_access_log is not None:
                 self.flush_access_log()
+        self.close_poller()
+
+    def close_poller(self) -> None:
+        """The loop is over."""
+        self.worker.surrender = None
         self.poller.close()
 
     def step(self) -> None:
@@ -240,6 +247,19 @@ class EventLoop:
             connection.sock.close()
         self.connections.clear()
         self.poller.close()
+
+    def surrender(self) -> Iterator[int]:
+        """In a copy of the worker: do nothing more, and name the descriptors of the original.
+
+        A socket that the application has taken over is its own.
+        """
+        self.handler.copied = True
+        self.implementation.surrender()
+        self.flush_access_log = None
+        for connection in self.connections.values():
+            if not was_taken(connection.http.variables):
+                yield connection.fd
+        yield from self.poller.descriptors()
 
     # Accepting
 

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any
 
 from gunicorn.scoreboard import BUSY_SINCE, CELLS, REQUESTS
+from gunicorn.workers import copies
 from gunicorn.workers.base import Worker
 from gunicorn.workers.crew import ThreadedHandler
 from gunicorn.workers.loop import EventLoop
@@ -57,6 +58,11 @@ class OutsideLoop(EventLoop):
     def new_handler(self, response_class: type[Any]) -> ThreadedHandler:
         return ThreadedHandler(self, self.worker, self.renderer, response_class, self.scratch)
 
+    def surrender(self) -> Iterator[int]:
+        # A thread that is not in the copy may hold it.
+        self.lock = threading.RLock()
+        return super().surrender()
+
     def replace_leader(self) -> None:
         """The leader is in the application: another thread leads."""
         raise NotImplementedError
@@ -87,6 +93,8 @@ class OutsideLoop(EventLoop):
 
     def come_back(self, seat: Seat) -> None:
         """The user's code has returned to the thread of `seat`."""
+        if self.worker.copied:
+            copies.leave(self.log, sys.exc_info()[1])
         self.lock.acquire()
         self.seat = seat
         seat.outside = False

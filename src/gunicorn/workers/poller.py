@@ -6,6 +6,7 @@ Both wait level-triggered, in the same words: descriptors, and masks of READ and
 from __future__ import annotations
 
 import select
+from collections.abc import Iterable
 from typing import Protocol
 
 from gunicorn import syscalls
@@ -34,6 +35,9 @@ class Poller(Protocol):
     def fileno(self) -> int:
         """A descriptor that is ready when one of those registered is; -1 where there is none."""
 
+    def descriptors(self) -> Iterable[int]:
+        """The descriptors that the poller has opened."""
+
     def close(self) -> None: ...
 
 
@@ -57,6 +61,9 @@ class EpollPoller:
         self.unregister(fd)
         self.register(fd, READ | EXCLUSIVE)
 
+    def descriptors(self) -> Iterable[int]:
+        return (self.fileno(),)
+
 
 class PollPoller:
     """Everywhere else."""
@@ -78,6 +85,9 @@ class PollPoller:
 
     def fileno(self) -> int:
         return -1
+
+    def descriptors(self) -> Iterable[int]:
+        return ()
 
     def close(self) -> None:
         pass

@@ -9,6 +9,7 @@ listeners, woken one at a time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,11 @@ class SharingLoop(EventLoop):
         """Give to `queue`, and take from it; called before the loop accepts."""
         self.queue = queue
         self.sibling_channel = SiblingChannel(self, queue)
+
+    def surrender(self) -> Iterator[int]:
+        if self.queue is not None:
+            yield from (self.queue.entrance.fileno(), self.queue.exit.fileno())
+        yield from super().surrender()
 
     def has_siblings(self) -> bool:
         """Whether another worker of this generation is there, as of some moments ago."""

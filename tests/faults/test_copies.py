@@ -1,0 +1,211 @@
+"""Copies of a worker that an application forks: they are no worker, and harm none."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.copies import APP
+from tests.servers import Server, alive, started_in_test
+from tests.worker_classes import WORKER_CLASSES
+
+Copying = Callable[..., Server]
+
+classes = pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+parsers = pytest.mark.parametrize("parser", ["fast", "python"])
+
+WAYS = {
+    "execs": 1,
+    "raises": 1,
+    "raises-no-exception": 130,
+    "exits": 7,
+    "exits-hard": 8,
+    "sleeps": 9,
+    "forks-again": 10,
+    "returns": 0,
+    "writes": 1,
+    "prints": 0,
+}
+"""What a copy does, and the exit code that comes of it."""
+
+
+@pytest.fixture
+def copying(tmp_path: Path) -> Iterator[Copying]:
+    with started_in_test() as servers:
+
+        def start(worker_class: str, *args: str, **files: str) -> Server:
+            server = Server(
+                "app:app", *WORKER_CLASSES[worker_class], "--access-logfile", "access.log", *args,
+                cwd=tmp_path, files={"app.py": APP, **files},
+            )  # fmt: skip
+            servers.append(server)
+            return server
+
+        yield start
+
+
+def serving(server: Server, worker_class: str) -> list[int]:
+    """The workers, as soon as each of them serves."""
+    return server.wait_serving(2 if worker_class == "sync-siblings" else 1)
+
+
+def child_of(server: Server) -> int:
+    """The process that the application has made, as soon as it runs."""
+    file = server.cwd / "child"
+    return int(server.until(lambda: file.exists() and file.read_text()))
+
+
+def worker_of(text: str) -> int:
+    match = re.match(r"worker (\d+) ", text)
+    assert match is not None, text
+    return int(match[1])
+
+
+def assert_serving(server: Server, workers: list[int]) -> None:
+    """The same workers serve whoever comes, nobody else is there, and no connection hangs."""
+    server.until(
+        lambda: sorted(server.leftovers()) == sorted([server.pid, *workers]), "the copies' end"
+    )
+    for _ in range(10):
+        assert worker_of(server.get("/", timeout=5).text) in workers
+    assert server.workers() == workers
+
+
+@classes
+@parsers
+def test_a_copy_that_comes_back_ends_and_the_service_goes_on(
+    copying: Copying, worker_class: str, parser: str, tmp_path: Path
+) -> None:
+    server = copying(worker_class, "--http-parser", parser)
+    workers = serving(server, worker_class)
+    with server.connect() as client:
+        for way, code in WAYS.items():
+            request = f"GET /fork/{way} HTTP/1.1\r\nHost: a\r\n\r\n"
+            client.sendall(request.encode())
+            answer = client.recv(65536).decode()
+            # Once, whole, and by the worker; the next on this connection will be, too.
+            assert answer.count("HTTP/1.1 ") == 1, answer
+            head, _, body = answer.partition("\r\n\r\n")
+            assert head.startswith("HTTP/1.1 200 OK")
+            assert worker_of(body) in workers
+            assert body.split()[-1] == str(code), way
+    assert_serving(server, workers)
+    server.send_signal(signal.SIGHUP)
+    server.wait_for("Reload done")
+    assert worker_of(server.get("/", timeout=5).text) not in workers
+    assert server.stop() == 0
+    log = server.log()
+    assert log.count("LookupError: in the copy\n") == 1
+    assert log.count("FileNotFoundError") == 1
+    assert "came back from the application" in log
+    assert "Parent changed" not in log
+    assert "printed by the copy" in log
+    lines = (tmp_path / "access.log").read_text().splitlines()
+    assert sum("/fork/" in line for line in lines) == len(WAYS)
+
+
+@classes
+@parsers
+@pytest.mark.parametrize("place", ["", "?close"])
+def test_a_copy_made_in_a_generator_ends_as_well(
+    copying: Copying, worker_class: str, parser: str, place: str
+) -> None:
+    server = copying(worker_class, "--http-parser", parser)
+    workers = serving(server, worker_class)
+    for way in ("raises", "returns", "exits"):
+        assert worker_of(server.get(f"/generator/{way}{place}").text) in workers
+    assert_serving(server, workers)
+
+
+@classes
+def test_a_copy_made_in_a_hook_ends_as_well(
+    copying: Copying, worker_class: str, tmp_path: Path
+) -> None:
+    hooks = """\
+import os
+
+def fork_and_return(*args):
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+
+post_fork = post_worker_init = pre_request = post_request = worker_exit = fork_and_return
+"""
+    server = copying(worker_class, **{"gunicorn.conf.py": hooks})
+    workers = serving(server, worker_class)
+    assert_serving(server, workers)
+    assert server.stop() == 0
+    lines = (tmp_path / "access.log").read_text().splitlines()
+    assert len(lines) >= 10
+    assert server.log().count("Booting worker") == len(workers)
+
+
+@classes
+def test_a_copy_made_at_import_ends_as_well(copying: Copying, worker_class: str) -> None:
+    files = {"app.py": APP + "\nif os.fork() == 0:\n    print('imported', flush=True)\n"}
+    server = copying(worker_class, **files)
+    assert_serving(server, serving(server, worker_class))
+    server.wait_for("came back from the application")
+
+
+@classes
+def test_children_of_multiprocessing_end_by_signals(copying: Copying, worker_class: str) -> None:
+    server = copying(worker_class)
+    workers = serving(server, worker_class)
+    assert server.get("/multiprocessing/terminate").text.endswith(" -15")
+    if worker_class != "eventlet":
+        # There no child of multiprocessing that a green thread has made ends by itself.
+        assert server.get("/multiprocessing/raise").text.endswith(" 1")
+    if worker_class not in {"gevent", "eventlet"}:
+        # The threads of a pool wait for pipes, which green threads cannot.
+        assert server.get("/multiprocessing/pool").text.endswith(" [1, 2]")
+    assert_serving(server, workers)
+
+
+@classes
+@pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_finds_children_as_well(
+    copying: Copying, worker_class: str, signum: int, tmp_path: Path
+) -> None:
+    server = copying(worker_class)
+    assert server.get("/multiprocessing/work").status == 200
+    child = child_of(server)
+    os.killpg(server.pid, signum)
+    server.until(lambda: not alive(child), "the end of the child")
+    if signum == signal.SIGHUP:
+        server.wait_for("Reload done")
+        for _ in range(10):
+            assert server.get("/", timeout=5).status == 200
+        assert server.stop() == 0
+    assert server.wait() == 0
+    assert "Parent changed" not in server.log()
+
+
+@classes
+def test_a_child_that_lives_on_keeps_neither_clients_nor_the_port(
+    copying: Copying, worker_class: str, tmp_path: Path
+) -> None:
+    server = copying(worker_class)
+    server.raw(b"GET /daemon/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    child = child_of(server)
+    server.send_signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert alive(child)
+    with socket.create_server(("127.0.0.1", server.port)):
+        os.kill(child, signal.SIGTERM)
+    server.until(lambda: not alive(child), "the end of the child")
+
+
+@classes
+def test_programs_are_started_as_ever(copying: Copying, worker_class: str) -> None:
+    server = copying(worker_class)
+    workers = serving(server, worker_class)
+    for way in ("plain", "preexec"):
+        assert "Handlers.SIG_DFL" in server.get(f"/program/{way}").text
+    assert_serving(server, workers)
