@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # The next run need not compile the tests again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-python lint fuzz asan packages bench bench-balance docs clean
+.PHONY: help demo test test-python lint fuzz asan mutants packages bench bench-balance docs clean
 
 help:
 	@echo "make demo    serve examples/demo on http://127.0.0.1:8000/ with two workers"
@@ -22,6 +22,7 @@ help:
 	@echo "make test-python  run the tests of the hot path without the compiled modules"
 	@echo "make fuzz    run the fuzz targets, each for SECONDS=60"
 	@echo "make asan    run the compiled modules under AddressSanitizer"
+	@echo "make mutants  put faults into a copy of the server, one by one, that its tests must see"
 	@echo "make packages  build wheel and source package, and install each"
 	@echo "make lint    check style, types and the direction of imports"
 	@echo "make bench   measure this server beside its peers; BENCH=--quick for a first look"
@@ -64,6 +65,10 @@ asan: fuzz/.venv/.installed
 	PYTHONPATH=$(CURDIR)/build/asan/lib LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
 		PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 		fuzz/.venv/bin/python -m pytest --timeout 600 $(SANITIZED)
+
+# Half an hour or more; MUTANTS='pidfile arbiter/pool' tries a part (see mutants/README.md).
+mutants: $(VENV)/.installed-for-tests
+	nice -n 19 $(BIN)/python -m mutants $(MUTANTS)
 
 # The source package is installed where no compiler can be found: then the Python parser serves.
 packages:

@@ -1,0 +1,190 @@
+"""The loop: what it does for each connection, twice a second, and at the end."""
+
+from __future__ import annotations
+
+from mutants.entry import Mutation
+
+LIMITS = "tests/integration/test_limits.py"
+CONNECTIONS = "tests/integration/test_connections.py"
+ACCEPTING = "tests/workers/test_accepting.py::"
+BASE = "tests/workers_base/"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    Mutation(
+        "workers/loop.py",
+        "                grace = following if connection.used else first\n"
+        "                connection.deadline = min(connection.deadline, grace)\n",
+        "",
+        "a graceful stop waits for idle clients",
+        (LIMITS,),
+    ),
+    Mutation(
+        "workers/loop.py",
+        "        while self.connections and monotonic() < deadline:\n            self.step()\n",
+        "",
+        "a graceful stop finishes nothing",
+        (LIMITS,),
+    ),
+    Mutation(
+        "workers/loop.py",
+        "            if not self.accepting and len(self.connections) >= self.max_connections:\n",
+        "            if False:\n",
+        "nobody learns that all places are taken",
+        (LIMITS,),
+    ),
+    Mutation(
+        "workers/loop.py",
+        "            self.resume_at = monotonic() + RETRY_ACCEPT\n",
+        "            pass\n",
+        "a worker without descriptors spins",
+        ("tests/hostile/test_accept_errors.py",),
+    ),
+    Mutation(
+        "workers/loop.py",
+        "        return connection.state == READING and connection.used and connection.http.idle\n",
+        "        return connection.state == READING and connection.used\n",
+        "a client in the middle of an upload makes way for a new one",
+        (LIMITS, "tests/hostile/test_slow_clients.py"),
+    ),
+    Mutation(
+        "workers/loop.py",
+        "        if self.worker.alive and not self.worker.is_parent_alive():\n"
+        "            self.worker.alive = False\n",
+        "",
+        "workers outlive an arbiter that was killed, where no signal tells them",
+        ("tests/faults/test_killed_arbiter.py", "tests/arbiter/test_life.py"),
+    ),
+    Mutation(
+        "workers/connection.py",
+        "        elif self.http.unread_body or self.http.buffer:\n            self.linger()\n",
+        "",
+        "a client that is still sending does not get the answer",
+        ("tests/hostile/test_refusals.py", CONNECTIONS),
+    ),
+    Mutation(
+        "workers/connection.py",
+        "        if response.aborted and response.delimiting == CLOSE:\n            self.abort()\n",
+        "        if False:\n            self.abort()\n",
+        "a response that was cut is taken for whole (HTTP/1.0)",
+        ("tests/integration/test_failures.py", CONNECTIONS, "tests/http/test_live_responses.py"),
+    ),
+    Mutation(
+        "workers/connection.py",
+        "                self.try_to_send(CONTINUE)\n",
+        "                pass\n",
+        "curl waits a second before each upload",
+        ("tests/integration/test_bodies.py",),
+    ),
+    Mutation(
+        "workers/connection.py",
+        "        elif self.state == READING and not self.fresh and not self.http.idle:\n",
+        "        elif self.state == READING:\n",
+        "a kept connection that times out is answered with 408",
+        (CONNECTIONS, "tests/integration/test_slow_clients.py", "tests/hostile/test_refusals.py"),
+    ),
+    Mutation(
+        "workers/client.py",
+        "            self.sock.shutdown(socket.SHUT_WR)\n",
+        "            pass\n",
+        "a refused client does not see the end of its answer",
+        ("tests/hostile/test_refusals.py", CONNECTIONS),
+    ),
+    Mutation(
+        "workers/client.py",
+        "            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)\n",
+        "            pass\n",
+        "a client that does not read is closed as if it had everything",
+        ("tests/integration/test_slow_clients.py", "tests/integration/test_failures.py"),
+    ),
+    Mutation(
+        "workers/outbox.py",
+        "            if sent == first.nbytes:\n                queue.popleft()\n"
+        "            else:\n                queue[0] = first[sent:]\n",
+        "            queue.popleft()\n",
+        "a slow reader misses parts of a response",
+        ("tests/integration/test_slow_clients.py", "tests/integration/test_held_responses.py"),
+    ),
+    Mutation(
+        "workers/outbox.py",
+        "            file.piece = file.piece[sent:]\n",
+        "            file.piece = file.piece[:0]\n",
+        "a slow reader misses parts of a file (without sendfile)",
+        (
+            "tests/hostile/test_refusals.py::test_a_slow_download_does_not_occupy_the_worker",
+            "tests/integration/test_slow_clients.py",
+        ),
+    ),
+    Mutation(
+        "workers/response_spool.py",
+        "        if self.backlog(outbox) + len(data) > self.limit:\n            return False\n",
+        "",
+        "one client can fill the disk",
+        (
+            "tests/hostile/test_refusals.py::"
+            "test_a_response_beyond_every_bound_waits_for_its_client",
+        ),
+    ),
+    Mutation(
+        "workers/turns.py",
+        "        fewer = connections - connections // 8\n",
+        "        fewer = 0\n",
+        "a worker takes connections that idle siblings wait for",
+        (ACCEPTING + "test_a_worker_steps_aside_only_in_a_row_and_for_an_idle_sibling_with_fewer",),
+    ),
+    Mutation(
+        "workers/turns.py",
+        "        return not any(map(self.slot.accepts_at, self.others))\n",
+        "        return True\n",
+        "a worker takes a burst of connections for itself",
+        (ACCEPTING + "test_a_worker_knows_whether_the_listener_is_all_its_own",),
+    ),
+    Mutation(
+        "workers/temporary.py",
+        "                first = first or error\n        assert first is not None\n",
+        "                raise\n        assert first is not None\n",
+        "a full /tmp is the end, though there is room in /var/tmp",
+        ("tests/hostile/test_no_temporary_files.py",),
+    ),
+    Mutation(
+        "workers/handler.py",
+        "        if worker.nr >= worker.max_requests:\n",
+        "        if worker.nr > worker.max_requests:\n",
+        "max_requests = 1 serves two",
+        ("tests/integration/test_mechanics.py", BASE + "test_life.py"),
+    ),
+    Mutation(
+        "workers/handler.py",
+        "        if response.short:\n",
+        "        if False:\n",
+        "nobody learns that a response was shorter than announced",
+        ("tests/integration/test_failures.py", "tests/integration/test_bodies.py"),
+    ),
+    Mutation(
+        "workers/base.py",
+        "    return max_requests + random.randint(0, jitter)",
+        "    return max_requests",
+        "workers that were started together retire together",
+        (BASE + "test_life.py",),
+    ),
+    Mutation(
+        "workers/base.py",
+        "            sock.set_inheritable(False)\n",
+        "            pass\n",
+        "programs that the application starts keep the port",
+        (BASE + "test_life.py", "tests/arbiter/test_life.py"),
+    ),
+    Mutation(
+        "workers/privileges.py",
+        "os.setgroups(",
+        "list(",
+        "a worker that drops its user keeps root's groups",
+        (BASE + "test_privileges.py",),
+    ),
+    Mutation(
+        "http/connection.py",
+        "        self.state = REFUSED\n        self.request = self.partial = None\n",
+        "        self.request = self.partial = None\n",
+        "what follows a refused request is read",
+        ("tests/http/test_connection.py", "tests/hostile/test_refusals.py"),
+    ),
+)

@@ -1,0 +1,140 @@
+"""Reloads, templates and upgrades: one set of workers takes the place of another."""
+
+from __future__ import annotations
+
+from mutants.entry import Mutation
+
+OFF = "tests/arbiter/test_called_off.py::"
+RELOAD = ("tests/arbiter/test_reload.py",)
+UPGRADE = ("tests/arbiter/test_upgrade.py",)
+TEMPLATES = ("tests/faults/test_templates.py",)
+
+MUTATIONS: tuple[Mutation, ...] = (
+    Mutation(
+        "arbiter/rollover.py",
+        "        arbiter.rollover = None\n        self.new.end_template()\n",
+        "        arbiter.rollover = None\n",
+        "a reload that is called off leaves its template",
+        (OFF + "test_its_template_ends",),
+        required=True,
+    ),
+    Mutation(
+        "arbiter/rollover.py",
+        "        self.failures += 1\n",
+        "",
+        "a reload most of whose workers fail is never called off",
+        (OFF + "test_it_is_called_off_at_the_third_failure_where_others_boot",),
+        required=True,
+    ),
+    Mutation(
+        "arbiter/rollover.py",
+        "self.failures >= FAILURES",
+        "self.failures > FAILURES",
+        "a reload is called off one failure later than said",
+        (OFF + "test_it_is_called_off_at_the_third_failure_where_others_boot",),
+        required=True,
+    ),
+    Mutation(
+        "arbiter/rollover.py",
+        "        arbiter.workforce.backoff.succeeded()\n",
+        "",
+        "a reload waits for the delay that failures of before have earned",
+        (OFF + "test_the_delay_after_failures_is_not_that_of_the_next_reload",),
+        required=True,
+    ),
+    Mutation(
+        "arbiter/rollover.py",
+        "            arbiter.num_workers = self.old_workers\n",
+        "            pass\n",
+        "a reload that is called off forgets TTIN and TTOU",
+        (OFF + "test_the_number_of_workers_is_that_of_before",),
+        required=True,
+    ),
+    Mutation(
+        "arbiter/rollover.py",
+        "        arbiter.app.cfg = self.old.cfg\n",
+        "",
+        "after a reload that was called off workers have the new configuration",
+        (*RELOAD, OFF + "test_the_number_of_workers_is_that_of_before"),
+    ),
+    Mutation(
+        "arbiter/rollover.py",
+        "            if not member.booted:\n                arbiter.workforce.retire(member)\n",
+        "            pass\n",
+        "workers of a reload that is called off boot on",
+        (*RELOAD, OFF + "test_its_template_ends"),
+    ),
+    Mutation(
+        "arbiter/rollover.py",
+        "        arbiter.log.reopen_files()\n",
+        "",
+        "a reload does not reopen the logs",
+        RELOAD,
+    ),
+    Mutation(
+        "arbiter/rollover.py",
+        "        arbiter.move_pidfile()\n",
+        "",
+        "a pidfile that a reload renames stays where it was",
+        RELOAD,
+    ),
+    Mutation(
+        "arbiter/rollover.py",
+        "    elif arbiter.reload_wanted and arbiter.stop_at is None:\n"
+        "        arbiter.reload_wanted = False\n",
+        "    elif arbiter.reload_wanted and arbiter.stop_at is None:\n",
+        "one HUP reloads for ever",
+        RELOAD,
+    ),
+    Mutation(
+        "arbiter/upgrade.py",
+        "        arbiter.workforce.note_sharing(shared=True)\n",
+        "",
+        "the new server is deaf when the old arbiter is killed early",
+        ("tests/arbiter/test_killed_during_an_upgrade.py",),
+        required=True,
+    ),
+    Mutation(
+        "arbiter/upgrade.py",
+        "            signal.signal(signal.SIGUSR1, signal.SIG_IGN)\n",
+        "            signal.signal(signal.SIGUSR1, signal.SIG_DFL)\n",
+        "a rotation of logs ends the new binary",
+        ("tests/arbiter/test_log_rotation_during_an_upgrade.py",),
+        required=True,
+    ),
+    Mutation(
+        "arbiter/upgrade.py",
+        "                listener.set_inheritable(True)\n",
+        "                pass\n",
+        "the new binary finds no sockets",
+        UPGRADE,
+    ),
+    Mutation(
+        "arbiter/upgrade.py",
+        "            arbiter.num_workers = arbiter.cfg.workers\n",
+        "            pass\n",
+        "after WINCH and a new binary that ended nobody serves",
+        UPGRADE,
+    ),
+    Mutation(
+        "arbiter/upgrade.py",
+        "        os.chdir(self.cwd)\n",
+        "",
+        "an upgrade with --chdir is started somewhere else",
+        UPGRADE,
+    ),
+    Mutation(
+        "arbiter/refork.py",
+        "            member.outgrown = member is not self.member\n",
+        "            pass\n",
+        "refork leaves workers that share nothing",
+        TEMPLATES,
+    ),
+    Mutation(
+        "arbiter/preload.py",
+        "        generation.template = None\n        template.ended = True\n",
+        "        template.ended = True\n",
+        "a template that died is never replaced",
+        TEMPLATES,
+    ),
+)
