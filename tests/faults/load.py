@@ -44,9 +44,10 @@ PAUSE = 0.003
 
 @dataclass(frozen=True)
 class Failure:
-    """A request that went wrong, and when (monotonic seconds)."""
+    """A request that went wrong, from when on and until when (monotonic seconds)."""
 
     when: float
+    until: float
     fresh: bool
     error: str
 
@@ -69,6 +70,8 @@ class Load:
         self._threads.append(threading.Thread(target=self._feel_stalls))
         self.stall = 0.0
         """Seconds by which a sleep of the clients' process was too long, at most, since settled."""
+        self.stalls: list[tuple[float, float]] = []
+        """From when until when it did not run though it wanted to."""
 
     def __enter__(self) -> Load:
         for thread in self._threads:
@@ -142,7 +145,14 @@ class Load:
         while not self._ended.is_set():
             began = time.monotonic()
             time.sleep(PAUSE)
-            self.stall = max(self.stall, time.monotonic() - began - PAUSE)
+            ended = time.monotonic()
+            self.stall = max(self.stall, ended - began - PAUSE)
+            if ended - began > 2 * PAUSE:
+                self.stalls.append((began + PAUSE, ended))
+
+    def stalled(self, began: float, ended: float) -> float:
+        """Seconds in that time in which the clients' process did not run though it wanted to."""
+        return sum(max(0.0, min(ended, end) - max(began, begin)) for begin, end in self.stalls)
 
     def _ask_on(self, fresh: bool) -> None:
         talk: http.client.HTTPConnection | None = None
@@ -162,7 +172,7 @@ class Load:
                 if used and crossed:
                     self.reopened += 1
                     continue
-                self.failures.append(Failure(began, fresh, repr(error)))
+                self.failures.append(Failure(began, time.monotonic(), fresh, repr(error)))
                 self._ended.wait(0.05)
                 continue
             self.seconds.append((began, time.monotonic() - began))
