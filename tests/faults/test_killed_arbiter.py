@@ -1,4 +1,4 @@
-"""The arbiter is killed while somebody else has its listeners, who goes on accepting from them."""
+"""The arbiter is killed: while a request is in progress, or while somebody else has its listeners."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import os
 import re
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from tests.faults.conftest import Serve
 from tests.servers import Server, alive, free_port
+from tests.worker_classes import WORKER_CLASSES
 
 MANAGER = """\
 import os, signal, socket, sys
@@ -65,3 +69,86 @@ def test_the_sockets_of_a_service_manager_stay_usable(serve: Serve, tmp_path: Pa
     for _ in range(20):
         assert server.get("/").status == 200
     assert len(set(re.findall(r"Listening at: .* \((\d+)\)", server.log()))) == 2
+
+
+SLOW = """\
+import pathlib, time
+
+def app(environ, start_response):
+    pathlib.Path("began").touch()
+    while not pathlib.Path("go").exists():
+        time.sleep(0.05)
+    start_response("200 OK", [("Content-Length", "4")])
+    return [b"done"]
+"""
+
+SLOW_ASGI = """\
+import asyncio, pathlib
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("lifespan over", flush=True)
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    pathlib.Path("began").touch()
+    while not pathlib.Path("go").exists():
+        await asyncio.sleep(0.05)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"done"})
+"""
+
+SLOW_AIOHTTP = """\
+import asyncio, pathlib
+from aiohttp import web
+
+async def slow(request):
+    pathlib.Path("began").touch()
+    while not pathlib.Path("go").exists():
+        await asyncio.sleep(0.05)
+    return web.Response(text="done")
+
+async def over(app):
+    print("lifespan over", flush=True)
+
+app = web.Application()
+app.router.add_get("/", slow)
+app.on_shutdown.append(over)
+"""
+
+APPLICATIONS = {
+    **{name: (SLOW, options) for name, options in WORKER_CLASSES.items()},
+    "uvicorn": (SLOW_ASGI, ("--worker-class", "uvicorn_worker.UvicornWorker")),
+    "aiohttp": (SLOW_AIOHTTP, ("--worker-class", "aiohttp.GunicornWebWorker")),
+}
+
+
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_a_request_in_progress_is_finished(serve: Serve, name: str, tmp_path: Path) -> None:
+    source, options = APPLICATIONS[name]
+    server = serve(*options, files={"app.py": source}, wait=False)
+    server.wait_ready()
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(server.get, "/")
+        server.until((tmp_path / "began").exists, "the request in progress")
+        workers = server.workers()
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+        # Not in the way of a new server meanwhile.
+        server.until(lambda: not accepts(server), "the end of accepting")
+        (tmp_path / "go").touch()
+        assert slow.result().text == "done"
+    server.until(lambda: not any(map(alive, workers)), "the workers' end")
+    if source is not SLOW:
+        assert "lifespan over" in server.log()
+
+
+def accepts(server: Server) -> bool:
+    """Whether somebody listens at the address of the server."""
+    try:
+        server.connect(timeout=0.5).close()
+    except OSError:
+        return False
+    return True

@@ -198,7 +198,8 @@ class Worker:
         self.pid = os.getpid()
         self.tmp.pid = self.pid
         scoreboard.own = self.tmp
-        self.private += [self.bell, self.lifeline, lifeline.hold(self.lifeline, self.log)]
+        held = lifeline.hold(self.lifeline, self.log)
+        self.private += [self.bell, self.lifeline, held]
         if self.cfg.reload:
             # First, as its package may be out of reach for the user that the worker becomes.
             self.init_reloader()
@@ -211,6 +212,8 @@ class Worker:
         self.init_wakeup()
         self.init_descriptors()
         self.init_signals()
+        if signal.getsignal(signal.SIGHUP) == self.handle_hangup:
+            lifeline.send(held, signal.SIGHUP)
         copies.watch(self)
         self.load_wsgi()
         self.end_copies()

@@ -46,7 +46,10 @@ class TornadoWorker(Worker):
         if is_tornado(self.wsgi):
             asyncio.run(self.serve_tornado())
         else:
-            WSGILoop(self).run()
+            loop = WSGILoop(self)
+            # One thread: a signal in the middle of a request is not in the middle of the loop.
+            self.release_listeners = loop.farewell.release
+            loop.run()
 
     async def serve_tornado(self) -> None:
         """Serve a Tornado application."""

@@ -30,6 +30,7 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.channels import ListenerChannel, WakeupChannel
 from gunicorn.workers.client import READING, SENDING
 from gunicorn.workers.connection import ConnectionLife
+from gunicorn.workers.loop import TICK
 from gunicorn.workers.outside import OutsideLoop
 from gunicorn.workers.poller import READ, WRITE
 from gunicorn.workers.seat import Seat
@@ -39,7 +40,7 @@ GLANCE = 0.005
 """Seconds between two looks of the guard at the leader."""
 
 QUIET_GLANCES = 10
-"""Looks without a request after which the guard sleeps until it is woken."""
+"""Looks without a request after which the guard sleeps until it is woken, or for a TICK."""
 
 LAST_LOOK = 1.0
 """Seconds that threads get to return when the loop ends."""
@@ -160,15 +161,16 @@ class LeaderLoop(OutsideLoop):
         if seat in self.idle:
             self.idle.remove(seat)
 
-    def sleep(self, seat: Seat, seconds: float | None) -> None:
-        """Sleep until `seat` is woken, at most for so many seconds."""
+    def sleep(self, seat: Seat, seconds: float | None) -> bool:
+        """Sleep until `seat` is woken, at most for so many seconds; whether it was."""
         self.lock.release()
         rung = seat.bell.acquire(timeout=-1 if seconds is None else seconds)
         self.lock.acquire()
         if seat.rung and not rung:
-            seat.bell.acquire()
+            rung = seat.bell.acquire()
         seat.rung = False
         self.seat = seat
+        return rung
 
     def drop(self, seat: Seat) -> None:
         """Give up the connection that a thread failed with."""
@@ -381,10 +383,13 @@ class LeaderLoop(OutsideLoop):
                 continue
             serial = leader.serial
             self.asleep = quiet >= QUIET_GLANCES
-            self.sleep(seat, None if self.asleep else GLANCE)
+            # Handlers of signals run in this thread, the main one. The application may have taken
+            # away what a signal wakes it by, and the kernel gives the signal to any thread.
+            rung = self.sleep(seat, TICK if self.asleep else GLANCE)
             if self.asleep:
                 self.asleep = False
-                quiet = 0
+                if rung:
+                    quiet = 0
             elif self.leader is leader and leader.serial == serial:
                 quiet += 1
                 if leader.outside:

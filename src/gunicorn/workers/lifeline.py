@@ -4,6 +4,10 @@ The arbiter holds the write end of a pipe for as long as it lives, and nobody el
 send a signal when a pipe becomes readable, as it does at its end (O_ASYNC, F_SETSIG, fcntl(2)). The
 owner of that signal belongs to an open file, not to a descriptor, so each worker opens the pipe
 anew by way of /proc. Elsewhere a worker looks at its parent twice a second.
+
+Our workers get SIGHUP, which they can tell from a request to end: they let the listeners go also in
+the middle of a request. Classes that do without our signal handlers get what every server of
+theirs understands, SIGTERM.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ KNOWN = hasattr(fcntl, "F_SETSIG")
 
 
 def hold(descriptor: int, log: Any) -> int:
-    """Have SIGHUP sent to this process when the write end of the pipe `descriptor` is closed.
+    """Have SIGTERM sent to this process when the write end of the pipe `descriptor` is closed.
 
     Called before the user is dropped, who may not open the pipe. Returns the descriptor that is
     held for it, or -1.
@@ -30,7 +34,13 @@ def hold(descriptor: int, log: Any) -> int:
     except OSError as error:
         log.debug("The end of the arbiter will be noticed late: %s", error)
         return -1
-    fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGHUP)  # type: ignore[attr-defined,unused-ignore] # Linux only
+    send(own, signal.SIGTERM)
     fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
     return own
+
+
+def send(own: int, signum: int) -> None:
+    """Have another signal sent in place of SIGTERM; `own` is what `hold` has returned."""
+    if own >= 0:
+        fcntl.fcntl(own, fcntl.F_SETSIG, signum)  # type: ignore[attr-defined,unused-ignore] # Linux only
