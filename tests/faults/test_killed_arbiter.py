@@ -1,4 +1,4 @@
-"""The arbiter is killed: while a request is in progress, or while somebody else has its listeners."""
+"""The arbiter is killed, in the middle of a request or while others have its listeners, too."""
 
 from __future__ import annotations
 

@@ -6,12 +6,25 @@ import contextlib
 import os
 from collections.abc import Iterable
 from types import FrameType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from gunicorn.errors import AppImportError, ConfigError
 from gunicorn.workers.balance import Siblings, common_queue
 from gunicorn.workers.base import Worker
 from gunicorn.workers.patches import threads_are_green
 from gunicorn.workers.threads import ThreadLoop
+
+if TYPE_CHECKING:
+    from gunicorn.config import Config
+    from gunicorn.glogging import Logger
+
+
+GREEN = (
+    "worker_class 'gthread' needs the threads of the system, and {} has put green ones in their"
+    " place (gevent.monkey.patch_all, eventlet.monkey_patch). A call that waits would keep all"
+    " others waiting, and the worker itself. Use worker_class 'gevent' or 'eventlet', or leave the"
+    " threads as they are (thread=False)."
+)
 
 
 class ThreadWorker(Worker):
@@ -32,13 +45,20 @@ class ThreadWorker(Worker):
     def setup(cls) -> None:
         cls.siblings = common_queue()
 
+    @classmethod
+    def check_config(cls, _cfg: Config, _log: Logger) -> None:
+        """Refuse threads that the configuration file has made green."""
+        if threads_are_green():
+            raise ConfigError(GREEN.format("the configuration file"))
+
+    def load_wsgi(self) -> None:
+        """Load the application, and refuse threads that it has made green."""
+        super().load_wsgi()
+        if threads_are_green():
+            raise AppImportError(GREEN.format("the application"))
+
     def run(self) -> None:
         """Serve until `alive` is False."""
-        if threads_are_green():
-            self.log.warning(
-                "threading has been patched: a green thread that waits for the system keeps the"
-                " others waiting. Use worker class gevent or eventlet, or do not patch it for this."
-            )
         self.loop = ThreadLoop(self, None if self.cfg.is_ssl else self.siblings)
         self.loop.run()
 
