@@ -8,19 +8,16 @@ survives, or when less than nine in ten are killed.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Sequence
 
 from mutants.entry import Mutation, Stale
 from mutants.table import MUTATIONS
-from mutants.trial import ROOT, Copy, Verdict
+from mutants.trial import FAILED, ROOT, Copy, Verdict
 
 SHARE = 0.9
 """The part of all faults that has to be killed."""
-
-FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,10 @@ PATIENCE = 600
 
 INTERRUPTED = 10
 """Seconds that pytest gets to clean up when that is over."""
+
+
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+"""A test that failed, in the summary of pytest."""
 
 
 class Verdict(Enum):
@@ -82,7 +87,7 @@ class Copy:
 
     def run(self, tests: list[str], *, pure: bool, every: bool = False) -> tuple[Verdict, str]:
         """Run tests; KILLED when one fails. Returns the verdict and what pytest said."""
-        options = ["-q", "-p", "no:cacheprovider", "--no-header", "--tb=short", "-rf"]
+        options = ["-q", "-p", "no:cacheprovider", "--no-header", "--tb=short", "-rfE"]
         if not every:
             options.append("-x")
         process = subprocess.Popen(
@@ -99,19 +104,29 @@ class Copy:
         try:
             said, _ = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
-            # As from a terminal, so that fixtures end the servers that they started.
-            process.send_signal(signal.SIGINT)
-            try:
-                said, _ = process.communicate(timeout=INTERRUPTED)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                said, _ = process.communicate()
-            return Verdict.HUNG, said
-        verdicts = {0: Verdict.SURVIVED, 1: Verdict.KILLED}
-        return verdicts.get(process.returncode, Verdict.BROKEN), said
+            return Verdict.HUNG, interrupted(process)
+        except BaseException:
+            interrupted(process)
+            raise
+        if process.returncode == 0:
+            return Verdict.SURVIVED, said
+        # A Python that finds no pytest ends with 1, too.
+        seen = process.returncode == 1 and FAILED.search(said)
+        return Verdict.KILLED if seen else Verdict.BROKEN, said
 
     def environment(self, *, pure: bool) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name != "GUNICORN_PURE_PYTHON"}
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         path = os.pathsep.join([str(self.folder / "src"), str(self.folder)])
         return {**kept, "PYTHONPATH": path, **({"GUNICORN_PURE_PYTHON": "1"} if pure else {})}
+
+
+def interrupted(process: subprocess.Popen[str]) -> str:
+    """End a run of pytest as from a terminal: fixtures end the servers that they started."""
+    process.send_signal(signal.SIGINT)
+    try:
+        said, _ = process.communicate(timeout=INTERRUPTED)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        said, _ = process.communicate()
+    return said

@@ -65,14 +65,17 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        elif since >= PATIENCE and not member.dumped:\n",
         "        elif False:\n",
         "a worker stuck in C code is killed without its stacks",
-        HANGS,
+        ("tests/faults/test_hangs.py::test_also_when_it_cannot_run_python_any_more",),
     ),
     Mutation(
         "arbiter/watch.py",
         "        if since >= PATIENCE + DUMPING:\n",
         "        if False:\n",
         "a worker stuck in C code is never killed",
-        HANGS,
+        (
+            "tests/faults/test_hangs.py::test_also_when_it_cannot_run_python_any_more",
+            "tests/faults/test_hangs.py::test_also_when_its_main_thread_is_stuck_in_c",
+        ),
     ),
     Mutation(
         "arbiter/backoff.py",
@@ -97,24 +100,17 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "arbiter/pool.py",
-        "        staying = staying[len(surplus) :]\n",
-        "",
-        "fewer workers are kept than are wanted",
-        UNITS,
-    ),
-    Mutation(
-        "arbiter/pool.py",
         "        staying.sort(key=lambda member: member.booted)\n",
         "",
         "TTOU ends a worker that serves in place of one that boots",
-        UNITS,
+        ("tests/arbiter/test_who_goes_first.py",),
     ),
     Mutation(
         "arbiter/pool.py",
         "        leaving.sort(key=lambda member: member.booted)\n",
         "",
         "a worker that serves is replaced before one that does not",
-        UNITS,
+        ("tests/arbiter/test_who_goes_first.py",),
     ),
     Mutation(
         "arbiter/signals.py",
@@ -128,35 +124,46 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            signal.signal(signum, signal.SIG_IGN)\n",
         "            pass\n",
         "TERM twice ends with the exit code of a crash",
-        LIFE,
+        (
+            "tests/arbiter/test_life.py::test_who_signals_until_the_very_end_does_not_change_the_exit_code",
+        ),
     ),
     Mutation(
         "arbiter/signals.py",
         "        signal.signal(signal.SIGUSR1, _receive)\n",
         "",
         "a rotation of logs kills workers that boot",
-        (*UNITS, *LIFE, *BOOT),
+        (
+            "tests/arbiter/test_units.py",
+            "tests/arbiter/test_life.py::test_usr1_reopens_logs_everywhere",
+        ),
     ),
     Mutation(
         "arbiter/commands.py",
         "    if arbiter.num_workers > 1:\n",
         "    if arbiter.num_workers > 0:\n",
         "TTOU ends the last worker",
-        LIFE,
+        ("tests/arbiter/test_life.py::test_ttin_and_ttou",),
     ),
     Mutation(
         "arbiter/commands.py",
         "> ECHO:\n        arbiter.stopping",
         "> 0:\n        arbiter.stopping",
         "a TERM that comes twice cuts shutdown_delay short",
-        STOPPING,
+        (
+            "tests/faults/test_stopping.py::test_a_second_signal_ends_the_delay",
+            "tests/faults/test_stopping.py::test_nobody_fails_before_the_delay_is_over",
+        ),
     ),
     Mutation(
         "arbiter/shutdown.py",
         "            if signum == signal.SIGUSR1:\n                arbiter.reopen_logs()\n",
         "            if False:\n                pass\n",
         "logs are not reopened while requests are finished",
-        (*STOPPING, *LIFE),
+        (
+            "tests/arbiter/test_life.py::test_a_second_term_changes_nothing",
+            "tests/arbiter/test_life.py::test_term_lets_a_request_finish",
+        ),
     ),
     Mutation(
         "arbiter/shutdown.py",
@@ -164,14 +171,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         "                arbiter.workforce.end_all(graceful=False)\n",
         "                graceful, asked = False, now\n",
         "INT after TERM does not hurry",
-        (*LIFE, *STOPPING),
-    ),
-    Mutation(
-        "arbiter/reaper.py",
-        "        yield Death.of(pid, status)\n",
-        "        yield Death.of(pid, status)\n        return\n",
-        "of two workers that die at once one stays a zombie",
-        (*UNITS, *LIFE, *PROCESS),
+        (
+            "tests/arbiter/test_life.py::test_a_second_term_changes_nothing",
+            "tests/arbiter/test_life.py::test_every_stop_signal_ends_with_zero",
+        ),
     ),
     Mutation(
         "arbiter/reaper.py",
@@ -215,21 +218,27 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            return sys.maxsize\n",
         "        if self.ever_booted:\n            return sys.maxsize\n",
         "a start whose first worker is slow goes on worker by worker",
-        (*BOOT, *LIFE),
+        (
+            "tests/arbiter/test_boot.py::test_a_boot_that_hangs_is_aborted",
+            "tests/arbiter/test_life.py::test_serves_and_says_what_people_grep_for",
+        ),
     ),
     Mutation(
         "arbiter/workforce.py",
         "            signum = signal.SIGINT\n",
         "            pass\n",
         "a worker that still imports is not ended by TERM",
-        (*LIFE, *STOPPING, "tests/arbiter/test_reload.py"),
+        (
+            "tests/arbiter/test_reload.py::test_term_during_a_reload_stops_all",
+            "tests/arbiter/test_life.py::test_what_outlasts_graceful_timeout_is_killed",
+        ),
     ),
     Mutation(
         "arbiter/workforce.py",
         "            if death.code == child.APP_LOAD_ERROR:\n",
         "            if False:\n",
         "an application that is not there ends with another exit code than 4",
-        BOOT,
+        ("tests/arbiter/test_boot.py::test_an_application_that_is_not_there_ends_with_four",),
     ),
     Mutation(
         "scoreboard.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mutants.entry import Mutation
 
-VALUES = ("tests/config/test_values.py",)
+VALUES = ("tests/config/test_values.py", "tests/config/test_edges.py")
 FILE = ("tests/config/test_file.py",)
 SOURCES = ("tests/config/test_sources.py",)
 ADDRESS = ("tests/config/test_address.py",)
@@ -154,7 +154,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        if self._inode is not None and unix_path.inode(self.path) == self._inode:\n",
         "        if self._inode is not None:\n",
         "the socket of another server is removed",
-        ("tests/sock/test_listeners.py",),
+        ("tests/sock/test_listeners.py::test_the_socket_of_a_successor_is_not_unlinked",),
     ),
     Mutation(
         "sock.py",
@@ -168,7 +168,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "    if refusal != errno.ECONNREFUSED:\n",
         "    if False:\n",
         "the socket of a server that lives is taken away",
-        ("tests/sock/test_listeners.py",),
+        ("tests/sock/test_listeners.py::test_the_socket_of_a_live_server_is_left_alone",),
     ),
     Mutation(
         "systemd.py",

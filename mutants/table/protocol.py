@@ -186,7 +186,7 @@ BODIES: tuple[Mutation, ...] = (
         '            del variables["HTTP_TRANSFER_ENCODING"]\n',
         "",
         "a chunked body is announced twice to the application",
-        ("tests/integration/test_bodies.py",),
+        ("tests/integration/test_decoded_bodies.py",),
     ),
 )
 
@@ -270,7 +270,7 @@ RESPONSES: tuple[Mutation, ...] = (
         "next request would begin.\n            self.keep_alive = False\n",
         "next request would begin.\n            pass\n",
         "the rest of an unread body is not told of in the head",
-        RESPONSE,
+        ("tests/integration/test_bodies.py::test_an_answer_before_the_end_of_the_body",),
     ),
     Mutation(
         "http/response.py",
