@@ -95,6 +95,34 @@ def test_usr1_reopens_the_logs_of_every_process(tmp_path: Path) -> None:
     assert "Shutting down: Master" in (tmp_path / "e.log").read_text()
 
 
+SLOW_TO_LOAD = (
+    """\
+import os, time
+while not os.path.exists("go"):
+    time.sleep(0.02)
+"""
+    + HELLO
+)
+
+
+@pytest.mark.parametrize("loading", [(), ("--preload",)], ids=["late", "preload"])
+def test_usr1_while_the_application_is_loaded(tmp_path: Path, loading: tuple[str, ...]) -> None:
+    """No process keeps a file that was moved away, the template and its faulthandler neither."""
+    flags = ("--error-logfile", "e.log", "--access-logfile", "a.log", *loading)
+    with Server("app:app", *flags, cwd=tmp_path, files={"app.py": SLOW_TO_LOAD}) as server:
+        server.wait_workers(1)
+        for name in ("e.log", "a.log"):
+            (tmp_path / name).rename(tmp_path / f"{name}.1")
+        server.send_signal(signal.SIGUSR1)
+        server.until((tmp_path / "a.log").exists, "a new access log")
+        (tmp_path / "go").touch()
+        assert server.get("/after").status == 200
+        pids = server.wait_workers(2 if loading else 1)
+        moved = {f"{tmp_path}/{name}.log.1" for name in "ea"}
+        server.until(lambda: not any(moved & open_files(pid) for pid in pids), "the new files")
+        server.until(lambda: "/after" in (tmp_path / "a.log").read_text(), "the line of /after")
+
+
 def test_captured_output_is_in_the_error_log(tmp_path: Path) -> None:
     flags = ("--error-logfile", "e.log", "--capture-output")
     with Server("app:app", *flags, cwd=tmp_path, files={"app.py": PRINTING}) as server:

@@ -175,10 +175,13 @@ def _serve(arbiter: Arbiter, generation: Generation, channel: socket.socket) -> 
     for signum in (signal.SIGTTIN, signal.SIGTTOU):
         signal.signal(signum, _take_notice)
 
-    def reopen(_signum: int, _frame: FrameType | None) -> None:
+    def reopen(_signum: int | None = None, _frame: FrameType | None = None) -> None:
         arbiter.log.reopen_files()
+        hang.install_dump(arbiter.log)
 
     signal.signal(signal.SIGUSR1, reopen)
+    # Until now that signal was dropped, and loading an application takes its time.
+    reopen()
     # What is here now is here for good: pages that the collector never writes to stay shared. It
     # does not run first, as the holes that it leaves would be filled, and so copied, by workers.
     gc.freeze()
