@@ -24,6 +24,7 @@ collect_ignore = [name for name in LEFT_OUT if "::" not in name]
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "matrix: a deployment of all pairs; see tests/matrix")
     if not hasattr(config, "workerinput"):  # set where pytest-xdist runs a part of the tests
         compileall.compile_dir(Path(gunicorn.__file__).parent, quiet=1)
 

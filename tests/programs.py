@@ -28,6 +28,7 @@ NEEDED = {
     "deploy/test_systemd_units.py::test_systemd_finds_nothing_wrong": ("systemd-analyze",),
     "integration/test_mechanics.py::test_user_and_group": (ROOT,),
     "integration/test_renewal.py::test_a_key_that_is_roots_alone": (ROOT,),
+    "matrix/test_matrix.py::test_a_deployment_as_nobody": (ROOT,),
     "workers_base/test_privileges.py::test_root_becomes_somebody_else_for_good": (ROOT,),
 }
 """Which tests, or files of tests, cannot run without what."""
@@ -50,14 +51,9 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
-def everything_is_needed() -> bool:
-    """Whether nothing may be left out."""
-    return os.environ.get("GUNICORN_TEST_PROGRAMS") == "all"
-
-
 def left_out() -> dict[str, list[str]]:
     """The tests that cannot run here, by their file or name, and what is missing."""
-    if everything_is_needed():
+    if os.environ.get("GUNICORN_TEST_PROGRAMS") == "all":
         return {}
     missing = {test: [each for each in needs if not has(each)] for test, needs in NEEDED.items()}
     return {test: needs for test, needs in missing.items() if needs}

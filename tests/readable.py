@@ -19,7 +19,7 @@ from pathlib import Path
 
 import gunicorn
 
-ELSEWHERE = "site-packages", "test", "idlelib", "__pycache__"
+ELSEWHERE = "site-packages", "test", "idlelib"
 """Below the standard library: what is no part of it, or no server imports."""
 
 

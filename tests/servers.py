@@ -92,7 +92,7 @@ class Server(Client):
             self.process = subprocess.Popen(
                 self.command,
                 cwd=self.cwd,
-                env=self._environment(env or {}),
+                env=clean_environment(env or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -296,14 +296,15 @@ class Server(Client):
         host = host.strip("[]")
         return ({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port or 8000))
 
-    @staticmethod
-    def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-        ours = {"GUNICORN_CMD_ARGS", "GUNICORN_FD", "GUNICORN_PID", "WEB_CONCURRENCY", "PORT"}
-        ours |= {"FORWARDED_ALLOW_IPS", "SENDFILE", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET"}
-        # With this a line that is printed is written in pieces, between those of other processes.
-        ours.add("PYTHONUNBUFFERED")
-        kept = {name: value for name, value in os.environ.items() if name not in ours}
-        return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **extra}
+
+def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without what would configure a server, and `extra`."""
+    ours = {"GUNICORN_CMD_ARGS", "GUNICORN_FD", "GUNICORN_PID", "WEB_CONCURRENCY", "PORT"}
+    ours |= {"FORWARDED_ALLOW_IPS", "SENDFILE", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET"}
+    # With this a line that is printed is written in pieces, between those of other processes.
+    ours.add("PYTHONUNBUFFERED")
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **extra}
 
 
 @contextlib.contextmanager

@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.programs import NEEDED
+
+pytestmark = pytest.mark.timeout(180)  # each starts pytest a few times
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,9 +43,7 @@ def passes(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
     command = [sys.executable, "-m", "tests.passes", "2", "-c", str(folder / "pytest.ini")]
     command += ["--rootdir", str(folder), "-p", "no:cacheprovider", str(folder)]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
-    )
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def test_both_passes_run_and_each_failure_is_named_at_the_end(tmp_path: Path) -> None:
@@ -78,11 +80,11 @@ def test_what_may_be_left_out_is_there() -> None:
 def test_without_what_a_test_needs_it_is_left_out_and_the_end_says_so() -> None:
     """And where all is wanted, it is not."""
     file = "tests/deploy/test_systemd_units.py"
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--collect-only", file]
+    command = [sys.executable, "-m", "pytest", "-q", "--collect-only", file]
     for wanted, out in (("", True), ("all", False)):
         environ = {"PATH": "/nowhere", "GUNICORN_TEST_PROGRAMS": wanted}
         said = subprocess.run(
-            command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=50, check=True
+            command, cwd=ROOT, env=environ, capture_output=True, text=True, check=True
         ).stdout
         line = f"{file}::test_systemd_finds_nothing_wrong was left out: without systemd-analyze"
         assert (line in said) == out
