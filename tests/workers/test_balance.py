@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import time
@@ -14,13 +15,30 @@ import pytest
 from gunicorn.workers.balance import Siblings, common_queue
 from tests.servers import Server, until
 
-APP = """\
+HOLD = """\
 import os
 import time
 
+def begun():
+    with open("calls", "a") as file:
+        file.write("begun\\n")
+
+def hold():
+    begun()
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+"""
+"""A call that lasts until the test says so (`let_go`), and tells that it has begun."""
+
+APP = (
+    HOLD
+    + """\
+
 def app(environ, start_response):
     what = environ["PATH_INFO"][1:]
-    if what:
+    if what == "hold":
+        hold()
+    elif what:
         time.sleep(float(what))
     names = ("REMOTE_ADDR", "REMOTE_PORT", "SERVER_NAME", "SERVER_PORT", "PROXY_ADDR", "PROXY_PORT")
     facts = [environ.get(name, "-") for name in names]
@@ -28,6 +46,7 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 """
+)
 
 CLASSES = [("--workers", "2"), ("--workers", "2", "--threads", "2")]
 
@@ -36,6 +55,7 @@ class Kept:
     """A connection that is kept."""
 
     def __init__(self, server: Server, preamble: bytes = b"") -> None:
+        self.calls = server.cwd / "calls"
         self.sock = server.connect()
         self.sock.sendall(preamble)
         self.received = b""
@@ -56,6 +76,23 @@ class Kept:
         self.received = rest[size:]
         return rest[:size].decode().split(" ")
 
+    def hold(self) -> None:
+        """Send a request whose call lasts until `let_go`, and wait until it has begun."""
+        self.begin("/hold")
+
+    def begin(self, path: str) -> None:
+        """Send a request to an application that tells of calls, and wait until it is called."""
+        before = self.begun()
+        self.send(path)
+        until(lambda: self.begun() > before, "a call in progress")
+
+    def waits(self) -> bool:
+        """Whether nothing has come."""
+        return not select.select([self.sock], [], [], 0)[0]
+
+    def begun(self) -> int:
+        return len(self.calls.read_text().splitlines()) if self.calls.exists() else 0
+
     def ask(self, path: str = "/") -> list[str]:
         self.send(path)
         return self.answer()
@@ -63,6 +100,20 @@ class Kept:
     @property
     def port(self) -> str:
         return str(self.sock.getsockname()[1])
+
+
+def let_go(server: Server) -> None:
+    """Let calls of `hold` end, those to come too."""
+    (server.cwd / "go").touch()
+
+
+def sockets(pid: int | str) -> int:
+    """How many sockets a process has."""
+    folder = f"/proc/{pid}/fd"
+    return sum(
+        os.path.realpath(f"{folder}/{fd}").startswith(f"{folder}/socket:")
+        for fd in os.listdir(folder)
+    )
 
 
 def on_one_worker(server: Server, count: int) -> list[Kept]:
@@ -80,7 +131,7 @@ def on_one_worker(server: Server, count: int) -> list[Kept]:
 
 @pytest.mark.parametrize("options", CLASSES, ids=["sync", "gthread"])
 def test_a_sibling_answers(tmp_path: Path, options: tuple[str, ...]) -> None:
-    """One worker is busy for seconds; all its other connections are answered meanwhile."""
+    """One worker is busy; all its other connections are answered meanwhile."""
     options += ("--keep-alive", "30")
     with Server("app:app", *options, cwd=tmp_path, files={"app.py": APP}) as server:
         server.wait_workers(2)
@@ -89,16 +140,14 @@ def test_a_sibling_answers(tmp_path: Path, options: tuple[str, ...]) -> None:
         home = clients[0].ask()[0]
         slow, others = clients[:threads], clients[threads:]
         for client in slow:
-            client.send("/3")
-        began = time.monotonic()
-        # The first may be served by a thread of the same worker, before all are in the application.
+            client.hold()
         answers = [client.ask() for client in others * 3]
-        assert time.monotonic() - began < 2.5
-        assert {answer[0] for answer in answers[-5:]} != {home}
+        assert home not in {answer[0] for answer in answers}
         assert [answer[3] for answer in answers] == [client.port for client in others * 3]
         assert {answer[2] for answer in answers} == {"127.0.0.1"}
         assert {answer[5] for answer in answers} == {str(server.port)}
         assert {answer[1] for answer in answers} == {str("--threads" in options)}
+        let_go(server)
         for client in slow:
             assert client.answer()[0] == home
 
@@ -114,10 +163,11 @@ def test_what_the_proxy_said_travels(tmp_path: Path) -> None:
             clients.setdefault(client.ask()[0], []).append(client)
         slow, *others = max(clients.values(), key=len)
         home = slow.ask()[0]
-        slow.send("/2")
+        slow.hold()
         answers = [client.ask() for client in others * 2]
-        assert answers[-1][0] != home
+        let_go(server)
         for answer in answers:
+            assert answer[0] != home
             assert answer[2:4] == ["192.0.2.7", "4711"]
             assert answer[6:8] == ["198.51.100.1", "443"]
 
@@ -129,9 +179,10 @@ def test_over_a_unix_socket(tmp_path: Path) -> None:
         server.wait_workers(2)
         slow, *others = on_one_worker(server, 4)
         home = slow.ask()[0]
-        slow.send("/2")
+        slow.hold()
         answers = [client.ask() for client in others * 2]
-        assert answers[-1][0] != home
+        let_go(server)
+        assert home not in {answer[0] for answer in answers}
         assert {answer[4] for answer in answers} == {"a"}
 
 
@@ -145,14 +196,13 @@ def test_both_busy(tmp_path: Path, options: tuple[str, ...]) -> None:
         first = on_one_worker(server, threads + 5)
         home = first[0].ask()[0]
         for client in first[:threads]:
-            client.send("/3")
-        time.sleep(0.1)
+            client.hold()
         # What home has no thread for goes to the other worker, and keeps all of that busy too.
         second = first[threads : 2 * threads]
         for client in second:
-            client.send("/0.6")
+            client.send("/1")
         time.sleep(0.2)
-        began, before = time.monotonic(), cpu_time(server.workers())
+        before = cpu_time(server.workers())
         others = first[2 * threads :]
         for client in others:
             client.send()
@@ -162,7 +212,7 @@ def test_both_busy(tmp_path: Path, options: tuple[str, ...]) -> None:
         assert cpu_time(server.workers()) - before < 0.1, "taken, and given back at once"
         for client in [*second, *others, new]:
             assert client.answer()[0] != home
-        assert time.monotonic() - began < 2.5
+        let_go(server)
 
 
 def cpu_time(pids: list[int]) -> float:
@@ -189,13 +239,14 @@ def test_a_queued_connection_survives_the_death_of_both(tmp_path: Path) -> None:
         home = slow.ask()[0]
         other = Kept(server)
         until(lambda: other.ask()[0] != home or reconnect(other, server), "the other worker")
-        slow.send("/20")
-        other.send("/20")
-        time.sleep(0.2)
+        slow.hold()
+        other.hold()
+        before = sockets(home)
         waiting.send()
-        time.sleep(0.3)
+        until(lambda: sockets(home) < before, "the connection in the queue")
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
+        let_go(server)
         answer = waiting.answer()
         assert int(answer[0]) not in pids
         assert answer[3] == waiting.port
@@ -209,13 +260,15 @@ def test_a_graceful_stop_answers_what_is_queued(tmp_path: Path) -> None:
         home = first.ask()[0]
         second = Kept(server)
         until(lambda: second.ask()[0] != home or reconnect(second, server), "the other worker")
-        first.send("/1")
-        second.send("/1")
-        time.sleep(0.2)
+        first.hold()
+        second.hold()
+        before = sockets(home)
         for client in others:
             client.send()
-        time.sleep(0.2)
+        until(lambda: sockets(home) == before - len(others), "all in the queue")
         server.send_signal(signal.SIGTERM)
+        server.wait_for("Handling signal: term")
+        let_go(server)
         for client in [first, second, *others]:
             assert len(client.answer()) == 8
         assert server.wait() == 0
@@ -228,8 +281,10 @@ def test_tls_connections_stay(tmp_path: Path, certificate) -> None:
         server.wait_workers(2)
         slow, other, *_ = on_one_worker(server, 2)
         home = slow.ask()[0]
-        slow.send("/0.5")
-        assert other.ask()[0] == home
+        slow.hold()
+        other.send()
+        let_go(server)
+        assert other.answer()[0] == home
         assert slow.answer()[0] == home
 
 
@@ -304,18 +359,15 @@ def test_a_reload_passes_on_what_waits_for_a_long_call(
     with Server("app:app", cwd=tmp_path, files=files) as server:
         old = set(map(str, server.wait_workers(2)))
         busy, *others = on_one_worker(server, 4)
-        busy.send("/4")
-        time.sleep(0.2)
+        busy.hold()
         conf.write_text(text.format(after))
         server.send_signal(signal.SIGHUP)
         server.wait_for(r"Worker exiting")
         server.until(lambda: len(old & set(map(str, server.workers()))) == 1, "one old worker")
         server.wait_for(r"Booting worker", count=4)
-        time.sleep(0.3)
         for client in others:
-            began = time.monotonic()
             assert client.ask()[0] not in old
-            assert time.monotonic() - began < 1
+        let_go(server)
         assert busy.answer()[0] in old
 
 

@@ -16,17 +16,21 @@ from gunicorn.scoreboard import BUSY_SINCE, REQUESTS, Slot
 from gunicorn.workers import lookout
 from gunicorn.workers.lookout import Bell, Seen, watch
 from tests.servers import Server
-from tests.workers.test_balance import Kept, on_one_worker
+from tests.workers.test_balance import HOLD, Kept, let_go, on_one_worker
 
-APP = """\
-import os
-import time
+APP = (
+    HOLD
+    + """\
 
 def app(environ, start_response):
     kind, _, seconds = environ["PATH_INFO"][1:].partition("/")
-    if kind == "sleep":
+    if kind == "hold":
+        hold()
+    elif kind == "sleep":
+        begun()
         time.sleep(float(seconds))
     elif kind == "compute":
+        begun()
         until = time.monotonic() + float(seconds)
         while time.monotonic() < until:
             pass
@@ -35,6 +39,7 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 """
+)
 
 Watch = Callable[[memoryview, int, float], Seen]
 
@@ -43,9 +48,9 @@ def start(folder: Path, *options: str) -> Server:
     return Server("app:app", "--keep-alive", "30", *options, cwd=folder, files={"app.py": APP})
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with start(tmp_path_factory.mktemp("lookout"), "--workers", "2") as server:
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with start(tmp_path, "--workers", "2") as server:
         server.wait_workers(2)
         yield server
 
@@ -56,11 +61,13 @@ def test_a_call_that_lasts_among_short_ones(server: Server, kind: str) -> None:
     slow, *others = on_one_worker(server, 4)
     for _ in range(100):
         others[0].ask()
-    slow.send(f"/{kind}/1.5")
-    time.sleep(0.05)
-    began = time.monotonic()
+    if kind == "sleep":
+        slow.hold()
+    else:
+        slow.begin("/compute/3")
     answers = [client.ask()[0] for client in others]
-    assert time.monotonic() - began < 1
+    assert slow.waits(), "for its answer, which comes after those of the others"
+    let_go(server)
     assert slow.answer()[0] not in answers
 
 
@@ -68,22 +75,24 @@ def test_what_cannot_go_waits_and_is_served(server: Server) -> None:
     """The rest of a head, the next request of the slow client itself, a body."""
     slow, half, other = on_one_worker(server, 3)
     half.sock.sendall(b"GET / HTTP/1.1\r\nHo")
-    time.sleep(0.1)
-    slow.send("/sleep/1")
-    time.sleep(0.1)
+    slow.ask()  # which came later, so that the worker has the half by now
+    slow.hold()
     slow.send("/")
     half.sock.sendall(b"st: a\r\n\r\n")
-    # The sibling takes the head of this one, and then its body.
-    other.sock.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n")
-    time.sleep(0.3)
+    # The sibling takes the head of this one, and says so; then its body.
+    fields = b"Host: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+    other.sock.sendall(b"POST / HTTP/1.1\r\n" + fields)
+    assert other.sock.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
     other.sock.sendall(b"abc")
     elsewhere, size = other.answer()
     assert size == "3"
+    let_go(server)
     home = slow.answer()[0]
     assert home != elsewhere
     assert slow.answer()[0] == half.answer()[0] == home
 
 
+@pytest.mark.alone
 def test_many_calls_of_some_milliseconds(server: Server) -> None:
     """They are announced: a client waits for none of them while the other worker is free."""
     first, second = on_one_worker(server, 2)
@@ -114,14 +123,12 @@ def test_what_is_finished_leaves_while_the_next_call_lasts(tmp_path: Path, parse
         # Calls that took long are remembered for a while, in which nothing is held.
         time.sleep(0.3)
         os.kill(pid, signal.SIGSTOP)
-        for client, path in ((quick, "/"), (slow, "/sleep/0.8"), (last, "/")):
+        for client, path in ((quick, "/"), (slow, "/hold"), (last, "/")):
             client.send(path)
         os.kill(pid, signal.SIGCONT)
-        began = time.monotonic()
         assert int(quick.answer()[0]) == pid
-        assert time.monotonic() - began < 0.4
         assert int(last.answer()[0]) != pid
-        assert time.monotonic() - began < 0.6
+        let_go(server)
         assert int(slow.answer()[0]) == pid
 
 
@@ -132,13 +139,11 @@ def test_new_clients_go_to_who_is_free(tmp_path: Path, kind: str, threads: int) 
         server.wait_workers(2)
         slow = on_one_worker(server, threads)
         for client in slow:
-            client.send("/sleep/2")
-        time.sleep(0.2)
+            client.hold()
         for _ in range(10):
-            began = time.monotonic()
             Kept(server).ask()
-            assert time.monotonic() - began < 0.3
             time.sleep(0.02)
+        let_go(server)
         for client in slow:
             client.answer()
 
@@ -151,14 +156,17 @@ def test_a_worker_that_gets_company(tmp_path: Path, threads: int) -> None:
         assert {int(client.ask()[0]) for client in clients} == {alone}
         server.send_signal(signal.SIGTTIN)
         server.wait_workers(2)
-        # It looks for company twice a second.
-        time.sleep(1)
-        for client in clients[:threads]:
-            client.send("/sleep/2")
-        began = time.monotonic()
-        answers = [client.ask() for client in clients[threads:] * 3]
-        assert time.monotonic() - began < 1.5
-        assert int(answers[-1][0]) != alone
+
+        def shared() -> bool:
+            """Whether others are answered while it is busy; it looks for company now and then."""
+            for client in clients[:threads]:
+                client.begin("/sleep/1")
+            answers = [int(client.ask()[0]) for client in clients[threads:] * 3]
+            for client in clients[:threads]:
+                client.answer()
+            return alone not in answers
+
+        server.until(shared, "calls of its clients in the other worker")
 
 
 def test_a_worker_that_is_alone_has_no_lookout(tmp_path: Path) -> None:
