@@ -105,3 +105,24 @@ def test_a_syntax_error_is_shown_as_it_stands_in_the_file(serve: Serve) -> None:
     assert server.wait() == 3
     assert 'app.py", line 1' in server.log()
     server.never_says("importlib")
+
+
+QUITS_BADLY = """\
+import time
+open("began", "w").close()
+try:
+    time.sleep(60)
+except SystemExit:
+    raise TypeError("made of the exit")
+"""
+
+
+@pytest.mark.parametrize("worker_class", [(), ("-k", "sync"), ("-k", "gthread")])
+def test_a_worker_that_is_told_to_end_while_it_loads_has_not_failed(
+    serve: Serve, tmp_path: Path, worker_class: tuple[str, ...]
+) -> None:
+    """Whatever the import makes of the exit: the interpreter itself may make a TypeError of it."""
+    server = serve("-w", "1", *worker_class, files={"app.py": QUITS_BADLY}, wait=False)
+    server.until((tmp_path / "began").exists, "an application that is being loaded")
+    server.never_says("ERROR", "Traceback")
+    assert server.stop() == 0

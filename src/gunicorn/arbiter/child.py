@@ -74,6 +74,10 @@ def _ended(worker: Worker, error: BaseException) -> int | str | None:
             text = f"The application ends the process while it is loaded\n{account(error)}"
             return _failed(worker, text, WORKER_BOOT_ERROR)
         return error.code
+    if worker.told_to_quit and not worker.tmp.booted:
+        # The exit was raised in the middle of an import, which made another exception of it.
+        worker.log.debug("The exit became another exception:", exc_info=error)
+        return 0
     if isinstance(error, AppImportError):
         worker.log.debug("Where the application was looked for:", exc_info=error)
         return _failed(worker, f"The application cannot be loaded: {error}", APP_LOAD_ERROR)

@@ -332,6 +332,11 @@ class Worker:
         self._interrupt()
         sys.exit(0)
 
+    @property
+    def told_to_quit(self) -> bool:
+        """Whether SIGQUIT or SIGINT has come, and the exit that it makes is under way."""
+        return self._quitting
+
     def handle_abort(self, _sig: int, frame: FrameType | None) -> None:
         """SIGABRT: the arbiter has waited for a sign of life longer than `timeout`."""
         self.alive = False
