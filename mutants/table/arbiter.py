@@ -133,10 +133,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        signal.signal(signal.SIGUSR1, _receive)\n",
         "",
         "a rotation of logs kills workers that boot",
-        (
-            "tests/arbiter/test_units.py",
-            "tests/arbiter/test_life.py::test_usr1_reopens_logs_everywhere",
-        ),
+        ("tests/arbiter/test_log_rotation.py::test_a_worker_survives_before_it_has_handlers",),
     ),
     Mutation(
         "arbiter/commands.py",
@@ -146,23 +143,12 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("tests/arbiter/test_life.py::test_ttin_and_ttou",),
     ),
     Mutation(
-        "arbiter/commands.py",
-        "> ECHO:\n        arbiter.stopping",
-        "> 0:\n        arbiter.stopping",
-        "a TERM that comes twice cuts shutdown_delay short",
-        (
-            "tests/faults/test_stopping.py::test_a_second_signal_ends_the_delay",
-            "tests/faults/test_stopping.py::test_nobody_fails_before_the_delay_is_over",
-        ),
-    ),
-    Mutation(
         "arbiter/shutdown.py",
         "            if signum == signal.SIGUSR1:\n                arbiter.reopen_logs()\n",
         "            if False:\n                pass\n",
         "logs are not reopened while requests are finished",
         (
-            "tests/arbiter/test_life.py::test_a_second_term_changes_nothing",
-            "tests/arbiter/test_life.py::test_term_lets_a_request_finish",
+            "tests/arbiter/test_log_rotation.py::test_logs_are_reopened_while_the_last_requests_are_finished",
         ),
     ),
     Mutation(
@@ -171,10 +157,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "                arbiter.workforce.end_all(graceful=False)\n",
         "                graceful, asked = False, now\n",
         "INT after TERM does not hurry",
-        (
-            "tests/arbiter/test_life.py::test_a_second_term_changes_nothing",
-            "tests/arbiter/test_life.py::test_every_stop_signal_ends_with_zero",
-        ),
+        ("tests/arbiter/test_hurry.py",),
     ),
     Mutation(
         "arbiter/reaper.py",
@@ -214,17 +197,6 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "arbiter/workforce.py",
-        "        if self.ever_booted or now - self.began > HEAD_START:\n"
-        "            return sys.maxsize\n",
-        "        if self.ever_booted:\n            return sys.maxsize\n",
-        "a start whose first worker is slow goes on worker by worker",
-        (
-            "tests/arbiter/test_boot.py::test_a_boot_that_hangs_is_aborted",
-            "tests/arbiter/test_life.py::test_serves_and_says_what_people_grep_for",
-        ),
-    ),
-    Mutation(
-        "arbiter/workforce.py",
         "            signum = signal.SIGINT\n",
         "            pass\n",
         "a worker that still imports is not ended by TERM",
@@ -245,7 +217,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        slot.pid = 0\n",
         "",
         "a worker that is alone believes in siblings that are gone",
-        ("tests/workers_base/test_scoreboard.py",),
+        ("tests/workers_base/test_counting.py::test_who_is_gone_is_no_sibling",),
     ),
     Mutation(
         "scoreboard.py",

@@ -6,8 +6,8 @@ from mutants.entry import Mutation
 
 VALUES = ("tests/config/test_values.py", "tests/config/test_edges.py")
 FILE = ("tests/config/test_file.py",)
-SOURCES = ("tests/config/test_sources.py",)
-ADDRESS = ("tests/config/test_address.py",)
+SOURCES = ("tests/config/test_sources.py", "tests/config/test_edges.py")
+ADDRESS = ("tests/config/test_address.py", "tests/config/test_edges.py")
 PLACES = "tests/sock/test_names_and_paths.py::"
 
 MUTATIONS: tuple[Mutation, ...] = (

@@ -69,14 +69,18 @@ MUTATIONS: tuple[Mutation, ...] = (
         "os.O_WRONLY | os.O_APPEND | os.O_CREAT",
         "os.O_WRONLY | os.O_CREAT",
         "workers write over each other's lines",
-        HANDLERS,
+        (
+            "tests/logging/test_lines_cut_short.py::test_lines_of_several_processes_stand_one_behind_the_other",
+        ),
     ),
     Mutation(
         "logs/batch.py",
         "        if seconds > LONG or len(lines) >= MOST_LINES:\n            self.flush()\n",
         "",
         "the line of a long request waits for the end of its round",
-        ("tests/logging/test_logger.py", "tests/logging/test_server.py"),
+        (
+            "tests/integration/test_quit.py::test_the_line_of_a_request_that_took_long_waits_for_no_other",
+        ),
     ),
     Mutation(
         "logs/access.py",

@@ -47,7 +47,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        elif self.http.unread_body or self.http.buffer:\n            self.linger()\n",
         "",
         "a client that is still sending does not get the answer",
-        ("tests/hostile/test_refusals.py::test_who_is_still_sending_gets_the_answer",),
+        ("tests/hostile/test_early_answers.py",),
     ),
     Mutation(
         "workers/connection.py",
@@ -74,16 +74,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "tests/integration/test_connections.py::test_keepalive_of_one_second",
             "tests/integration/test_slow_clients.py::test_silent_connections",
-        ),
-    ),
-    Mutation(
-        "workers/client.py",
-        "            self.sock.shutdown(socket.SHUT_WR)\n",
-        "            pass\n",
-        "a refused client does not see the end of its answer",
-        (
-            "tests/hostile/test_refusals.py::test_who_is_still_sending_gets_the_answer",
-            "tests/hostile/test_refusals.py::test_who_is_too_slow_gets_the_answer",
         ),
     ),
     Mutation(
@@ -143,17 +133,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "                first = first or error\n        assert first is not None\n",
         "                raise\n        assert first is not None\n",
         "a full /tmp is the end, though there is room in /var/tmp",
-        ("tests/hostile/test_no_temporary_files.py",),
+        ("tests/hostile/test_temporary_folders.py",),
     ),
     Mutation(
         "workers/handler.py",
         "        if worker.nr >= worker.max_requests:\n",
         "        if worker.nr > worker.max_requests:\n",
         "max_requests = 1 serves two",
-        (
-            "tests/workers_base/test_life.py::test_max_requests_with_jitter",
-            "tests/arbiter/test_life.py::test_max_requests_like_exit_is_replaced_quietly",
-        ),
+        ("tests/workers_base/test_counting.py::test_max_requests_of_one_is_one",),
     ),
     Mutation(
         "workers/handler.py",
@@ -169,7 +156,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "    return max_requests + random.randint(0, jitter)",
         "    return max_requests",
         "workers that were started together retire together",
-        ("tests/workers_base/test_life.py::test_max_requests_with_jitter",),
+        (
+            "tests/workers_base/test_counting.py::test_workers_that_were_started_together_retire_apart",
+        ),
     ),
     Mutation(
         "workers/base.py",

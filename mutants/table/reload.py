@@ -109,7 +109,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            signal.signal(signal.SIGUSR1, signal.SIG_IGN)\n",
         "            signal.signal(signal.SIGUSR1, signal.SIG_DFL)\n",
         "a rotation of logs ends the new binary",
-        ("tests/arbiter/test_log_rotation_during_an_upgrade.py",),
+        ("tests/arbiter/test_log_rotation.py",),
         required=True,
     ),
     Mutation(

@@ -107,10 +107,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        self.cells[REQUESTS] = self.worker.nr - running\n",
         "",
         "gthread: the scoreboard counts no requests",
-        (
-            "tests/workers/test_gthread.py::test_hooks_and_log_and_counting",
-            "tests/workers/test_gthread.py::test_max_requests_loses_none",
-        ),
+        ("tests/arbiter/test_one_at_a_time.py",),
     ),
     Mutation(
         "workers/threads.py",

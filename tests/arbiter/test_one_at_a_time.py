@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.faults.conftest import Serve, serve
 
 __all__ = ["serve"]
@@ -25,16 +27,21 @@ def resident():
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/grow":
-        while resident() < 80 << 20:
+        while resident() < 92 << 20:
             hoard.append(b"x" * (1 << 20) * 4)
     start_response("200 OK", [("Content-Length", "4"), ("X-Worker", str(os.getpid()))])
     return [b"here"]
 """
 
 
-def test_the_next_is_chosen_when_the_last_has_a_successor(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.parametrize("worker_class", ["sync", "gthread", "gevent", "eventlet"])
+def test_the_next_is_chosen_when_the_last_has_a_successor(
+    serve: Serve, tmp_path: Path, worker_class: str
+) -> None:
     """Each new worker takes long to load, and the memory is looked at once a second."""
-    server = serve("-w", "3", "--worker-max-memory", "70M", files={"app.py": APP})
+    server = serve(
+        "-w", "3", "-k", worker_class, "--worker-max-memory", "80M", files={"app.py": APP}
+    )
     old = server.wait_serving(3)
     (tmp_path / "grown").touch()
     unheard = set(old)

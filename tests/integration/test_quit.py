@@ -40,6 +40,8 @@ def app(environ, start_response):
     if path == "/hang":
         Path("hanging").touch()
         time.sleep(40)
+    if path == "/slow":
+        time.sleep(0.05)
     start_response("200 OK", [("Content-Type", "text/plain")])
     return Blocks() if path == "/blocks" else [b"here"]
 """
@@ -78,6 +80,25 @@ def test_the_lines_of_what_was_answered_are_written(
     assert lines >= answered
     if worker_class == "sync":
         assert lines == 5
+
+
+@pytest.mark.parametrize("worker_class", ["sync", "tornado"])
+def test_the_line_of_a_request_that_took_long_waits_for_no_other(
+    serve: Serve, worker_class: str
+) -> None:
+    """Somebody may be looking, and the next in the same round may take for ever."""
+    server = serve(APP, *WORKER_CLASSES[worker_class], "--access-logfile", "access.log")
+    (worker,) = server.wait_workers(1)
+    with wire(server) as first, wire(server) as second:
+        for client in (first, second):
+            assert client.get("/before").status == 200
+        os.kill(worker, signal.SIGSTOP)
+        first.send(render("GET /slow HTTP/1.1\nHost: a"))
+        second.send(render("GET /hang HTTP/1.1\nHost: a"))
+        os.kill(worker, signal.SIGCONT)
+        server.until((server.cwd / "hanging").exists, "the application")
+        server.until(lambda: "GET /slow" in (server.cwd / "access.log").read_text(), "the line", 5)
+        assert server.stop(signal.SIGQUIT) == 0
 
 
 @pytest.mark.parametrize("worker_class", ["sync", "sync-siblings", "tornado"])

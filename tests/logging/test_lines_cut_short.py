@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import resource
+from pathlib import Path
 
+from gunicorn.logs.handlers import LineHandler
 from tests.integration.conftest import Serve, serve
 from tests.servers import HELLO
 
@@ -27,3 +29,13 @@ def test_the_next_line_begins_where_lines_begin(serve: Serve) -> None:
     assert server.get("/fifth").status == 200
     server.until(lambda: log.read_text().endswith("/fifth 200\n"), "a line after that")
     assert "/fifth 200" in log.read_text().splitlines()
+
+
+def test_lines_of_several_processes_stand_one_behind_the_other(tmp_path: Path) -> None:
+    """Each has a descriptor of its own, as after a reload."""
+    handlers = [LineHandler(str(tmp_path / "x.log")) for _ in range(2)]
+    for number in range(4):
+        handlers[number % 2].write(b"%d\n" % number)
+    for handler in handlers:
+        handler.close()
+    assert (tmp_path / "x.log").read_text() == "0\n1\n2\n3\n"
