@@ -1,7 +1,9 @@
-# Everything runs in .venv, built from pyproject.toml and built anew when that changes.
+# Everything runs in build/venv, built from pyproject.toml and built anew when that changes. What make
+# removes it has made: environments that people make for themselves have other names, as .venv.
 
 PYTHON ?= python3
-VENV := .venv
+VENV := build/venv
+FUZZ_VENV := build/fuzz-venv
 BIN := $(CURDIR)/$(VENV)/bin
 SECONDS := 60
 HOT_PATH := tests/test_compiled.py tests/http tests/wsgi tests/integration
@@ -47,24 +49,24 @@ lint: $(VENV)/.installed-for-tests
 	$(BIN)/lint-imports
 
 # Atheris has wheels for CPython 3.11 to 3.13 on Linux.
-fuzz: fuzz/.venv/.installed
+fuzz: $(FUZZ_VENV)/.installed
 	mkdir -p fuzz/.corpus fuzz/.found
-	fuzz/.venv/bin/python -m fuzz.seeds fuzz/.corpus
+	$(FUZZ_VENV)/bin/python -m fuzz.seeds fuzz/.corpus
 	for target in heads chunks; do \
-		nice -n 19 fuzz/.venv/bin/python -m fuzz.$$target -max_total_time=$(SECONDS) \
+		nice -n 19 $(FUZZ_VENV)/bin/python -m fuzz.$$target -max_total_time=$(SECONDS) \
 			-max_len=4096 -timeout=10 -dict=fuzz/http.dict \
 			-artifact_prefix=fuzz/.found/$$target- fuzz/.corpus/$$target || exit 1; \
 	done
 
 # The modules are built apart, in build/asan, and found there before those of the environment.
 # Everything takes several times as long.
-asan: fuzz/.venv/.installed
+asan: $(FUZZ_VENV)/.installed
 	rm -rf build/asan
 	CFLAGS="-fsanitize=address -fno-omit-frame-pointer -g" LDFLAGS="-fsanitize=address" \
-		fuzz/.venv/bin/python setup.py --quiet build --build-base build/asan --build-lib build/asan/lib
+		$(FUZZ_VENV)/bin/python setup.py --quiet build --build-base build/asan --build-lib build/asan/lib
 	PYTHONPATH=$(CURDIR)/build/asan/lib LD_PRELOAD=$$(gcc -print-file-name=libasan.so) \
 		PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
-		fuzz/.venv/bin/python -m pytest --timeout 600 $(SANITIZED)
+		$(FUZZ_VENV)/bin/python -m pytest --timeout 600 $(SANITIZED)
 
 # Half an hour or more; MUTANTS='pidfile arbiter/pool' tries a part (see mutants/README.md).
 mutants: $(VENV)/.installed-for-tests
@@ -85,19 +87,19 @@ packages:
 bench:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m benchmarks.install
-	benchmarks/.venv/bin/python -m benchmarks $(BENCH)
+	benchmarks/.build/venv/bin/python -m benchmarks $(BENCH)
 
 bench-balance:
 	$(PYTHON) -m benchmarks.install
-	benchmarks/.venv/bin/python -m benchmarks.balance $(BENCH)
+	benchmarks/.build/venv/bin/python -m benchmarks.balance $(BENCH)
 
 docs: $(VENV)/.installed
 	$(BIN)/python -m gunicorn.config.reference > docs/settings.md
 
 clean:
-	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
-	rm -rf fuzz/.venv fuzz/.corpus fuzz/.found
-	rm -rf benchmarks/.venv benchmarks/.venv-pure benchmarks/.venv-gunicorn benchmarks/.build
+	rm -rf $(VENV) $(FUZZ_VENV) build/packages build/asan build/mutants build/cython build/lib.* build/temp.*
+	rm -rf src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf fuzz/.corpus fuzz/.found benchmarks/.build
 
 # The stamps are touched last, so that a build that was broken off starts again.
 $(VENV)/.installed: pyproject.toml
@@ -111,9 +113,9 @@ $(VENV)/.installed-for-tests: $(VENV)/.installed
 	$(PIP) install --editable '.[test,lint]'
 	touch $@
 
-fuzz/.venv/.installed: pyproject.toml setup.py $(wildcard src/gunicorn/*/*.pyx src/gunicorn/*/*.pxd)
-	rm -rf fuzz/.venv
-	$(PYTHON) -m venv fuzz/.venv
-	fuzz/.venv/bin/python -m pip --disable-pip-version-check --quiet install \
+$(FUZZ_VENV)/.installed: pyproject.toml setup.py $(wildcard src/gunicorn/*/*.pyx src/gunicorn/*/*.pxd)
+	rm -rf $(FUZZ_VENV)
+	$(PYTHON) -m venv $(FUZZ_VENV)
+	$(FUZZ_VENV)/bin/python -m pip --disable-pip-version-check --quiet install \
 		'atheris>=2.3' 'setuptools>=77' 'Cython>=3.1' --editable '.[test]'
 	touch $@

@@ -1,7 +1,7 @@
 """Time from the start of a server to its first response: Flask, four workers.
 
     python3 -m benchmarks.install                     # the environments, once
-    benchmarks/.venv/bin/python -m benchmarks.first_response [ROUNDS]
+    benchmarks/.build/venv/bin/python -m benchmarks.first_response [ROUNDS]
 
 This tree, Gunicorn of PyPI and the least server that could be (`bare.py`: import, fork, accept)
 take turns in random order. The client connects every millisecond until somebody listens, and sends

@@ -11,14 +11,16 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 
-MAIN = HERE / ".venv"
+BUILD = HERE / ".build"
+"""What is built here, the environments among it."""
+
+MAIN = BUILD / "venv"
 """This tree's package, the peers, and what the harness itself needs."""
-PURE = HERE / ".venv-pure"
+PURE = BUILD / "venv-pure"
 """This tree's package built without its compiled module."""
-PYPI = HERE / ".venv-gunicorn"
+PYPI = BUILD / "venv-gunicorn"
 """Gunicorn from PyPI."""
 
-BUILD = HERE / ".build"
 FLOOR = BUILD / "floor"
 BARE = HERE / "bare.py"
 """The least server of a WSGI application."""

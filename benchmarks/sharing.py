@@ -1,7 +1,7 @@
 """The memory that four workers of a Django site take together, with and without preloading.
 
     python3 -m benchmarks.install                     # the environments, once
-    benchmarks/.venv/bin/python -m benchmarks.sharing [ROUNDS]
+    benchmarks/.build/venv/bin/python -m benchmarks.sharing [ROUNDS]
 
 What counts is the proportional set size (PSS, proc(5)): a page that n processes share counts 1/n
 in each, so the sum over a server's processes is the memory that it really takes. Each server is
