@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from tests.servers import Server
+from tests.waiting import until
 
 APP = """\
 import os
@@ -95,6 +96,7 @@ class Load:
 
     def settle(self, seconds: float = 1.0) -> None:
         """Note how slow requests are as it is; what comes after this is measured against it."""
+        until(lambda: self.seconds, "the first answer")
         self.go_on(seconds)
         self.usual = max(took for _, took in self.seconds)
         self.stall = 0.0

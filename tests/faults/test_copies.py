@@ -61,6 +61,18 @@ def child_of(server: Server) -> int:
     return int(server.until(lambda: file.exists() and file.read_text()))
 
 
+def answer_of(client: socket.socket) -> str:
+    """What comes until the response has the length that it announces."""
+    received = ""
+    while True:
+        piece = client.recv(65536).decode()
+        received += piece
+        head, end, body = received.partition("\r\n\r\n")
+        length = re.search(r"(?i)^content-length: (\d+)", head, re.MULTILINE)
+        if not piece or (end and length is not None and len(body) >= int(length[1])):
+            return received
+
+
 def worker_of(text: str) -> int:
     match = re.match(r"worker (\d+) ", text)
     assert match is not None, text
@@ -88,7 +100,7 @@ def test_a_copy_that_comes_back_ends_and_the_service_goes_on(
         for way, code in WAYS.items():
             request = f"GET /fork/{way} HTTP/1.1\r\nHost: a\r\n\r\n"
             client.sendall(request.encode())
-            answer = client.recv(65536).decode()
+            answer = answer_of(client)
             # Once, whole, and by the worker; the next on this connection will be, too.
             assert answer.count("HTTP/1.1 ") == 1, answer
             head, _, body = answer.partition("\r\n\r\n")
@@ -147,11 +159,22 @@ post_fork = post_worker_init = pre_request = post_request = worker_exit = fork_a
 
 
 @classes
-def test_a_copy_made_at_import_ends_as_well(copying: Copying, worker_class: str) -> None:
-    files = {"app.py": APP + "\nif os.fork() == 0:\n    print('imported', flush=True)\n"}
-    server = copying(worker_class, **files)
-    assert_serving(server, serving(server, worker_class))
-    server.wait_for("came back from the application")
+@pytest.mark.parametrize("way", ["pass", "sys.exit(2)", "raise LookupError('at import')"])
+@pytest.mark.parametrize("preload", [(), ("--preload",)])
+def test_a_copy_made_at_import_ends_as_well(
+    copying: Copying, worker_class: str, way: str, preload: tuple[str, ...]
+) -> None:
+    source = f"{APP}\nif os.fork() == 0:\n    print('imported', flush=True)\n    {way}\n"
+    server = copying(worker_class, *preload, **{"app.py": source})
+    count = 2 if worker_class == "sync-siblings" else 1
+    others = 1 + len(preload)
+    server.until(lambda: len(server.leftovers()) == count + others, "the copies' end")
+    for _ in range(10):
+        assert server.get("/").status == 200
+    server.wait_for("^imported")
+    assert server.stop() == 0
+    if way == "pass":
+        assert "came back from the application" in server.log()
 
 
 @classes
@@ -209,3 +232,64 @@ def test_programs_are_started_as_ever(copying: Copying, worker_class: str) -> No
     for way in ("plain", "preexec"):
         assert "Handlers.SIG_DFL" in server.get(f"/program/{way}").text
     assert_serving(server, workers)
+
+
+ASGI = """\
+import asyncio, os, sys, time, multiprocessing
+
+def nap(seconds):
+    time.sleep(seconds)
+
+def copy(way):
+    if way == "execs":
+        os.execv("/no/such/tool", ["x"])
+    elif way == "exits":
+        sys.exit(7)
+    elif way == "sleeps":
+        time.sleep(1)
+        os._exit(9)
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    way = scope["path"][1:]
+    code = ""
+    if way == "terminate":
+        process = multiprocessing.get_context("fork").Process(target=nap, args=(60,))
+        process.start()
+        process.terminate()
+        process.join()
+        code = process.exitcode
+    elif way:
+        pid = os.fork()
+        if pid:
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        else:
+            copy(way)
+    body = f"worker {os.getpid()} {code}".encode()
+    own, size = str(os.getpid()).encode(), str(len(body)).encode()
+    fields = [(b"content-length", size), (b"x-worker", own)]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+def test_copies_of_a_worker_of_a_third_party_end_as_well(tmp_path: Path) -> None:
+    options = ("--worker-class", "uvicorn_worker.UvicornWorker")
+    with Server("app:app", *options, cwd=tmp_path, files={"app.py": ASGI}) as server:
+        workers = server.wait_serving(1)
+        with server.connect() as client:
+            for way in ("execs", "exits", "sleeps", "returns", "terminate"):
+                client.sendall(f"GET /{way} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+                answer = answer_of(client)
+                assert answer.count("HTTP/1.1 ") == 1, answer
+                body = answer.partition("\r\n\r\n")[2]
+                assert worker_of(body) in workers, way
+                if way in {"sleeps", "terminate"}:
+                    assert body.endswith({"sleeps": " 9", "terminate": " -15"}[way])
+        assert_serving(server, workers)
+        assert server.stop() == 0

@@ -37,7 +37,7 @@ from gunicorn import collector, proctitle
 from gunicorn.arbiter import child
 from gunicorn.errors import AppImportError
 from gunicorn.syscalls import poll
-from gunicorn.workers import hang
+from gunicorn.workers import copies, hang
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
@@ -133,7 +133,7 @@ def _live(arbiter: Arbiter, generation: Generation, channel: socket.socket) -> N
         hang.install_dump(arbiter.log)
         proctitle.set_title(f"template [{generation.cfg.proc_name}]")
         generation.cfg.worker_class.setup_preload()
-        with collector.at_rest():
+        with collector.at_rest(), copies.kept_out(arbiter.log):
             arbiter.app.wsgi()
     except AppImportError as error:
         arbiter.log.error("The application cannot be loaded: %s", error)  # noqa: TRY400 - a wrong name needs no traceback
@@ -200,7 +200,8 @@ def _fork_worker(
 ) -> None:
     try:
         worker = arbiter.workforce.make(generation, age, arbiter.workforce.board.at(index))
-        generation.cfg.pre_fork(arbiter, worker)
+        with copies.kept_out(arbiter.log):
+            generation.cfg.pre_fork(arbiter, worker)
         with arbiter.signals.held():
             middleman = os.fork()
             if middleman == 0:

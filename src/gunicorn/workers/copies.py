@@ -109,8 +109,24 @@ def fork() -> int:
         _present.deliberate = False
 
 
-def leave(log: Any, error: BaseException | None = None) -> NoReturn:
+@contextlib.contextmanager
+def kept_out(log: Any) -> Iterator[None]:
+    """A block that calls the user's code outside a worker: its copies do not come back from it."""
+    pid = os.getpid()
+    try:
+        yield
+    except BaseException as error:
+        if os.getpid() != pid:
+            leave(log, error, pid)
+        raise
+    if os.getpid() != pid:
+        leave(log, None, pid)
+
+
+def leave(log: Any, error: BaseException | None = None, origin: int = 0) -> NoReturn:
     """End this copy, which has come back into the server, by `error` or by returning.
+
+    `origin` is the process that it is a copy of, by default the worker.
 
     Its streams are flushed. Exit handlers, hooks, and what unwinding the stack would lead to are
     the original's.
@@ -119,7 +135,7 @@ def leave(log: Any, error: BaseException | None = None) -> NoReturn:
     try:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(LAST_WORDS)
-        code = _last_words(log, error)
+        code = _last_words(log, error, origin or (_present.worker.pid if _present.worker else 0))
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
@@ -130,7 +146,7 @@ def leave(log: Any, error: BaseException | None = None) -> NoReturn:
         os._exit(code)
 
 
-def _last_words(log: Any, error: BaseException | None) -> int:
+def _last_words(log: Any, error: BaseException | None, origin: int) -> int:
     """Tell the log why this copy ends; returns the exit code."""
     if isinstance(error, SystemExit):
         if error.code is None or isinstance(error.code, int):
@@ -139,8 +155,8 @@ def _last_words(log: Any, error: BaseException | None) -> int:
         return 1
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    told = "Process %d, which the application has forked from worker %d,"
-    pids = os.getpid(), _present.worker.pid if _present.worker else 0
+    told = "Process %d, which the application has forked from %d,"
+    pids = os.getpid(), origin
     if error is None:
         log.warning(
             f"{told} came back from the application, and is ended."
