@@ -23,6 +23,7 @@ from tests.servers import Server
 
 APP = """\
 import os
+import signal
 import time
 
 def app(environ, start_response):
@@ -31,7 +32,7 @@ def app(environ, start_response):
     if path.startswith("/sleep/"):
         time.sleep(float(path[7:]))
     elif path == "/quit":
-        raise SystemExit(0)
+        os.kill(os.getpid(), signal.SIGQUIT)
     elif path == "/copy":
         copy = os.fork()
         if not copy:

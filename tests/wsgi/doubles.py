@@ -18,10 +18,18 @@ class FakeSink:
     def __init__(self) -> None:
         self.sent = b""
         self.calls: list[str] = []
+        self.looks = self.signs = 0
+        """How often somebody looked for the client, and got on."""
         self.file_limit: int | None = None
         """How many bytes of a file can be sent before it ends."""
         self.loses_client = False
         """Whether that is because the client is gone."""
+
+    def look(self) -> None:
+        self.looks += 1
+
+    def notify(self) -> None:
+        self.signs += 1
 
     def send(self, data: bytes) -> None:
         assert data, "nothing to send is nothing to call for"

@@ -18,6 +18,9 @@ NO_BODY, LENGTH, CHUNKED, CLOSE = range(4)
 PLAIN, CONTENT_LENGTH, CONNECTION, HOP_BY_HOP, UPGRADE, DATE, SERVER = range(7)
 """What a field means to the server."""
 
+BODILESS = (b"204", b"304", b"205")
+"""Final responses without a body, whatever the method."""
+
 KINDS = {
     "content-length": CONTENT_LENGTH,
     "connection": CONNECTION,
@@ -231,7 +234,7 @@ class ResponseRenderer:
         code = fields.start[9:12]
         # What an interim response says of the connection would not be about its end.
         keep_alive = keep_alive and not (fields.close or (self.closing and code[0] != 49))
-        if code in (b"204", b"304", b"205") or code[0] == 49:
+        if code in BODILESS or code[0] == 49:
             delimiting = NO_BODY
             if code != b"304":
                 # RFC 9110, 15.3.6: of these, only 205 says that it is empty.
@@ -278,6 +281,11 @@ class ResponseRenderer:
         if before is not None and before != length:
             raise InvalidResponse(f"Content-Length {before} and Content-Length {length}")
         return length
+
+
+def has_no_body(method: str, fields: Fields) -> bool:
+    """Whether a final response of these fields ends with its head (RFC 9110, 6.4.1)."""
+    return method == "HEAD" or fields.start[9:12] in BODILESS
 
 
 def error_page(status: int, reason: str, detail: str = "") -> bytes:

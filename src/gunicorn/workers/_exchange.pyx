@@ -262,6 +262,8 @@ cdef class Exchange:
     cdef bint queued
     cdef bint held
     cdef public double deadline
+    cdef public double stuck_at
+    cdef public double left_at
     cdef public int fd
     cdef public int state
     cdef public int interest
@@ -420,8 +422,9 @@ cdef class Exchange:
                 blocks = chain((block,), iterator)
             else:
                 self.send_short(steady, request, response, <bytes>block)
-                for block in iterator:
-                    response.write(block)
+                if response.delimiting != NO_BODY:
+                    # Once more, for what the application does at the end.
+                    next(iterator, None)
                 if steady.copied:
                     steady.handler.end_copy()
                 blocks = None

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 from gunicorn import collector, scoreboard
 from gunicorn.scoreboard import Slot
 from gunicorn.workers import copies, failure, hang, lifeline, privileges
+from gunicorn.workers.exit_handler import ExitHandler
 
 if TYPE_CHECKING:
     import socket
@@ -140,6 +141,7 @@ class Worker:
         self.witness: hang.Witness | None = None
         self._interrupted = False
         self._quitting = False
+        self.exit_handler: ExitHandler | None = None
 
     def __str__(self) -> str:
         return f"<Worker {self.pid}>"
@@ -164,6 +166,21 @@ class Worker:
     @booted.setter
     def booted(self, value: bool) -> None:
         self.tmp.booted = value
+
+    @property
+    def ends_now(self) -> bool:
+        """Whether the process is on its way out, told to quit or given up by the arbiter.
+
+        Until then an exception that ends processes, such as SystemExit, is the application's.
+        """
+        return self._quitting or self.aborted
+
+    def mind_exit_handler(self) -> bool:
+        """Let no handler of the application's keep SIGTERM from ending this worker in good order.
+
+        For loops, when they start and from time to time. Whether there was a new one.
+        """
+        return self.exit_handler is not None and self.exit_handler.mind()
 
     def notify(self) -> None:
         """Tell the arbiter that this worker is alive; at least once in `timeout` seconds."""
@@ -274,6 +291,7 @@ class Worker:
         signal.siginterrupt(signal.SIGHUP, False)
         signal.siginterrupt(signal.SIGUSR2, False)
         signal.siginterrupt(signal.SIGUSR1, False)
+        self.exit_handler = ExitHandler(self)
 
     def init_reloader(self) -> None:
         """Make the watcher of source files; it is started once the application is loaded."""

@@ -18,6 +18,7 @@ from gunicorn.http.connection import CONTINUE
 from gunicorn.http.errors import BodyTimeout, IncompleteBody
 from gunicorn.workers.client import IN_SUBCLASSES, RECEIVE_SIZE, ClientSocket
 from gunicorn.workers.outbox import FileRange
+from gunicorn.workers.presence import GONE, HERE, LEAVING_TIME, presence_of
 from gunicorn.workers.takeover import was_taken
 from gunicorn.wsgi.response import ClientDisconnected
 
@@ -46,7 +47,8 @@ class CallSide(ClientSocket):
         self.queue(memoryview(data)[max(sent, 0) :])
 
     def send(self, data: bytes) -> None:
-        if self.outbox:
+        self.left_at = 0.0
+        if self.outbox and not self.has_caught_up():
             self.queue(data)
             return
         try:
@@ -56,6 +58,7 @@ class CallSide(ClientSocket):
         except OSError as error:
             raise ClientDisconnected(str(error)) from None
         if sent != len(data):
+            self.stuck_at = 0.0
             self.queue(memoryview(data)[sent:])
 
     def send_parts(self, head: bytes, body: bytes) -> None:
@@ -94,6 +97,30 @@ class CallSide(ClientSocket):
         except OSError as error:
             self.loop.log.debug("Client %s: %s", self.peer, error)
             self.abort()
+
+    def has_caught_up(self) -> bool:
+        """Send what was queued; whether that was all. Raises when nothing leaves for too long."""
+        if self.catch_up():
+            self.stuck_at = 0.0
+            return not self.outbox
+        now = monotonic()
+        if not self.stuck_at:
+            self.stuck_at = now
+        elif now - self.stuck_at > self.loop.timeouts.send:
+            raise ClientDisconnected("it does not read")
+        return False
+
+    def notify(self) -> None:
+        self.loop.notify()
+
+    def look(self) -> None:
+        presence = presence_of(self.sock, self.fd, plain=self.plain)
+        if presence == HERE:
+            return
+        if not self.left_at:
+            self.left_at = monotonic()
+        if presence == GONE or monotonic() - self.left_at > LEAVING_TIME:
+            raise ClientDisconnected("it has closed the connection")
 
     def queue(self, data: bytes | memoryview) -> None:
         """Keep `data` for later, in memory or in a file."""

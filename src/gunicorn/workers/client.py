@@ -64,6 +64,10 @@ class ClientSocket:
     """Whether the response to the request that is served has begun."""
     calm: bool
     """Whether the next byte will be the first of a request head, and nothing is queued."""
+    stuck_at: float
+    """Since when nothing has left of what is queued; 0 where that is not so."""
+    left_at: float
+    """When the client was found to have closed its side, if nothing was sent since; or 0."""
     fresh: bool
     """Whether not a byte of the next request has been received."""
     used: bool

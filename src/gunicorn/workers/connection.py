@@ -80,6 +80,7 @@ class ConnectionLife(CallSide):
         self.interest = 0
         self.state = READING
         self.begun = False
+        self.stuck_at = self.left_at = 0.0
         self.calm = self.http.at_rest
         self.fresh = True
         self.used = False
@@ -352,6 +353,7 @@ class Connection(ConnectionLife):
         "fresh",
         "http",
         "interest",
+        "left_at",
         "loop",
         "outbox",
         "peer",
@@ -361,6 +363,7 @@ class Connection(ConnectionLife):
         "send_bytes",
         "sock",
         "state",
+        "stuck_at",
         "used",
     )
 

@@ -36,11 +36,12 @@ class SocketTakenError(Exception):
 class Blocks:
     """The blocks of an application's iterable, each made without the lock."""
 
-    __slots__ = ("close", "iterator", "loop")
+    __slots__ = ("close", "iterator", "loop", "result")
 
     def __init__(self, loop: OutsideLoop, result: Iterable[bytes]) -> None:
         self.loop = loop
-        self.iterator = iter(result)
+        self.result = result
+        self.iterator: Iterator[bytes] | None = None
         if hasattr(result, "close"):
             self.close = result.close
 
@@ -49,8 +50,8 @@ class Blocks:
 
     def __next__(self) -> bytes:
         with self.loop.outside():
-            # The block before was sent: a response that makes progress may take long.
-            self.loop.own.seat.moved = monotonic()
+            if self.iterator is None:
+                self.iterator = iter(self.result)
             return next(self.iterator)
 
 
@@ -67,6 +68,7 @@ class ThreadedHandler(RequestHandler):
     ) -> None:
         super().__init__(worker, renderer, response_class)
         self.loop = loop
+        self.notify = loop.note_progress
         self.cells = cells
         self.app = self.gate(self.app)
         self.pre_request = self.pre_request and self.outside(self.pre_request)
@@ -136,18 +138,17 @@ class ThreadedHandler(RequestHandler):
         if isinstance(error, SocketTakenError):
             self.part(error.__context__, request, response, started)
             return
-        if not isinstance(error, Exception):
-            # Signals interrupt the main thread, which is not here: this is the application's wish.
-            error = RuntimeError(f"the application raised {error!r}").with_traceback(
-                error.__traceback__
-            )
         super().failed(error, request, response, started)
+
+    def is_over(self, error: BaseException) -> bool:
+        # Signals interrupt the main thread, which is the guard's.
+        return self.loop.own.seat is self.loop.guard and super().is_over(error)
 
     def part(
         self, error: BaseException | None, request: Request, response: Response, started: float
     ) -> None:
         """The application is done with a socket that it had taken over."""
-        if isinstance(error, Exception) and not isinstance(error, (StopIteration, OSError)):
+        if error is not None and not isinstance(error, (StopIteration, OSError)):
             self.log.error(
                 "Error handling request %s %s", request.method, request.uri, exc_info=error
             )

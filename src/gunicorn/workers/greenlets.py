@@ -133,16 +133,22 @@ class GreenLoop(EventLoop):
     def run(self) -> None:
         """Serve until the worker is told to stop, then finish what was begun."""
         self.start_accepting()
-        while self.worker.alive:
-            self.step()
-        self.drain()
+        self.worker.mind_exit_handler()
+        self.step_until_told()
+        if not self.worker.ends_now:
+            self.drain()
         self.worker.surrender = None
         self.main.close()
 
     def step(self) -> None:
         """Wait for a signal, at most until the next tick."""
-        if self.main.wait_for(READ, max(self.next_tick - monotonic(), 0.0)):
-            self.wakeup.on_event(READ)
+        try:
+            if self.main.wait_for(READ, max(self.next_tick - monotonic(), 0.0)):
+                self.wakeup.on_event(READ)
+        except BaseException as error:
+            # The libraries throw into this thread what ends one of the application's own.
+            if not self.survives(error):
+                raise
         self.green_worker.handle_postponed()
         if self.refresh_clock() >= self.next_tick:
             self.tick(self.now)
@@ -190,6 +196,7 @@ class GreenLoop(EventLoop):
         self.farewell.serve_queued()
         while self.clients and monotonic() < deadline:
             self.step()
+        self.handler.ends_calls = True
         attendants = [client.attendant for client in self.clients.values()]
         self.hub.kill([each.thread for each in attendants if each is not None], LAST_LOOK)
         for connection in list(self.connections.values()):
@@ -303,11 +310,10 @@ class GreenLoop(EventLoop):
             try:
                 if self.hub.rest() is attendant:
                     return
-            except BaseException:
-                # Of an application that is done: a timer, say, that it did not cancel.
-                if self.draining:
+            except BaseException as error:
+                if self.draining or self.worker.ends_now:
                     raise
-                self.log.exception("Error after a request, in its green thread")
+                self.complain_of_stray(error)
 
     def resume(self, attendant: Attendant) -> None:
         """End its rest."""
@@ -326,7 +332,7 @@ class GreenLoop(EventLoop):
                 if self.draining and connection.http.idle:
                     grace = self.refresh_clock() + NEXT_REQUEST_GRACE
                     connection.deadline = min(connection.deadline, grace)
-                ready = spot.wait(connection.interest)
+                ready = self.wait_at(spot, connection)
                 self.now = now = monotonic()
                 if connection.state == CLOSED:
                     break
@@ -340,6 +346,20 @@ class GreenLoop(EventLoop):
             self.log.exception("Error in the connection of %s", connection.peer)
         finally:
             connection.close()
+
+    def wait_at(self, spot: Spot, connection: ConnectionLife) -> bool:
+        """Wait for what the connection waits for; whether it is ready."""
+        try:
+            return spot.wait(connection.interest)
+        except BaseException as error:
+            if isinstance(error, Exception) or self.handler.is_over(error):
+                raise
+            self.complain_of_stray(error)
+            return False
+
+    def complain_of_stray(self, error: BaseException) -> None:
+        """An exception meant for a request that is over: a timer, say, that was not cancelled."""
+        self.log.error("Error after a request, in its green thread", exc_info=error)
 
     def watch(self, connection: ConnectionLife, interest: int) -> None:
         """The connection's own thread will wait for what `connection.interest` says."""

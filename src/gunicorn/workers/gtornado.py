@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import monotonic
+from typing import Any
 
 from gunicorn.workers.base import Worker
 from gunicorn.workers.interfaces import is_tornado
@@ -40,16 +41,21 @@ class TornadoWorker(Worker):
     """Serves Tornado applications, and WSGI callables one request at a time."""
 
     uses_tls = True
+    loop: WSGILoop | None = None
 
     def run(self) -> None:
         """Serve until `alive` is False."""
         if is_tornado(self.wsgi):
             asyncio.run(self.serve_tornado())
         else:
-            loop = WSGILoop(self)
+            self.loop = WSGILoop(self)
             # One thread: a signal in the middle of a request is not in the middle of the loop.
-            self.release_listeners = loop.farewell.release
-            loop.run()
+            self.release_listeners = self.loop.farewell.release
+            self.loop.run()
+
+    def requests_in_progress(self) -> Iterable[tuple[Any, Any]]:
+        """The request that a WSGI callable works on, with its client's address."""
+        return self.loop.in_progress() if self.loop is not None else ()
 
     async def serve_tornado(self) -> None:
         """Serve a Tornado application."""
@@ -75,14 +81,23 @@ class WSGILoop(EventLoop):
     """The event loop of a sync worker that shares its process with an asyncio loop."""
 
     def init_poller(self) -> None:
-        self.poller = SharedPoller(new_poller())
+        self.poller = SharedPoller(new_poller(), self.survives_callback)
+
+    def survives_callback(self, error: BaseException) -> bool:
+        """Whether the worker goes on after `error`, which a callback on the IOLoop raised."""
+        if self.worker.ends_now or os.getpid() != self.worker.pid:
+            return False
+        self.log.error("Error in a callback on the IOLoop", exc_info=error)
+        return True
 
 
 class SharedPoller:
     """Waits for descriptors by running the asyncio loop until one of them is ready."""
 
-    def __init__(self, inner: Poller) -> None:
+    def __init__(self, inner: Poller, survives: Callable[[BaseException], bool]) -> None:
+        """`survives` says whether to go on after what a callback raised to end the process."""
         self.inner = inner
+        self.survives = survives
         self.register = inner.register
         self.register_shared = inner.register_shared
         self.queue_up = inner.queue_up
@@ -109,8 +124,13 @@ class SharedPoller:
     def run_asyncio(self, seconds: float) -> None:
         """Give the asyncio loop its turn, so long or until a descriptor is ready."""
         end = self.asyncio_loop.call_later(seconds, self.asyncio_loop.stop)
-        self.asyncio_loop.run_forever()
-        end.cancel()
+        try:
+            self.asyncio_loop.run_forever()
+        except BaseException as error:
+            if not self.survives(error):
+                raise
+        finally:
+            end.cancel()
         self.its_turn = monotonic() + SHARE
 
     def descriptors(self) -> Iterable[int]:

@@ -8,6 +8,7 @@ and what is left when the application fails.
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.http.body import Body
 from gunicorn.http.errors import HTTPError, IncompleteBody
 from gunicorn.http.request import Request
-from gunicorn.http.response import ResponseRenderer, error_page
+from gunicorn.http.response import NO_BODY, ResponseRenderer, error_page
 from gunicorn.scoreboard import BUSY_SINCE, REQUESTS
 from gunicorn.workers.copies import leave
 from gunicorn.workers.failure import from_user_code
@@ -45,6 +46,7 @@ class RequestHandler:
         self.worker = worker
         self.app = worker.wsgi
         self.log = worker.log
+        self.notify: Callable[[], None] = worker.notify
         self.renderer = renderer
         self.cells = worker.tmp.cells
         self.keeps_alive = cfg.keepalive > 0
@@ -57,6 +59,8 @@ class RequestHandler:
         """Whether this process is a copy of the worker, which the application has forked."""
         self.rest_in_copies: Callable[[], object] | None = None
         """What a call of the application does there that had no part in the fork."""
+        self.ends_calls = False
+        """Whether the loop ends by force the calls that are in progress."""
 
     def batch_access(self) -> Callable[[], None] | None:
         """Have the lines of the access log written together, if that is possible.
@@ -136,14 +140,14 @@ class RequestHandler:
                 return
             else:
                 self.send_iterable(result, response)
-        except Exception as error:
-            self.fail(error, request, response)
         except BaseException as error:
             self.end_copy(error)
-            # The worker was told to quit in the middle of the response.
-            response.abandon()
-            self.close(result, request)
-            raise
+            if self.is_over(error):
+                # In the middle of the response.
+                response.abandon()
+                self.close(result, request)
+                raise
+            self.fail(error, request, response)
         if result.__class__ is not list:
             self.close(result, request)
         self.complete(request, response, started)
@@ -153,12 +157,22 @@ class RequestHandler:
     ) -> None:
         """The application raised before it returned anything."""
         self.end_copy(error)
-        if not isinstance(error, Exception):
-            # The worker was told to quit in the middle of the request.
+        if self.is_over(error):
+            # In the middle of the request.
             response.abandon()
             raise error
         self.fail(error, request, response)
         self.complete(request, response, started)
+
+    def is_over(self, error: BaseException) -> bool:
+        """Whether the server itself ends the call that `error` comes from, and the worker.
+
+        If not, an exception that ends processes or threads elsewhere is a failure like any other:
+        no request may end a worker. In a copy of the process it is the end of the copy.
+        """
+        if isinstance(error, Exception):
+            return False
+        return self.ends_calls or self.worker.ends_now or os.getpid() != self.worker.pid
 
     def provide_input(self, request: Request, body: Body, source: Source) -> None:
         """Make `wsgi.input` of a body; one that is here whole has a length, chunked or not."""
@@ -177,13 +191,28 @@ class RequestHandler:
         if is_complete(result):
             response.send_pieces(result)
             return
-        notify = self.worker.notify
+        worker = self.worker
+        notify = self.notify
         for data in result:
             self.end_copy()
+            if not worker.alive and self.is_over(SystemExit()):
+                # The application has caught the exception that was to end it.
+                sys.exit(0)
+            if response.remaining == 0:
+                # All that was announced has been sent (PEP 3333, "Handling the Content-Length
+                # Header"). It was asked once more, for what the application does at the end.
+                break
             if data:
-                response.write(data)
+                response.send_block(data)
                 # A response that makes progress is a sign of life, however long it takes.
                 notify()
+                if response.delimiting == NO_BODY:
+                    break
+            elif response.is_bodiless:
+                # It was asked once, and so has begun: what has not does not clean up either.
+                break
+            else:
+                response.sink.look()
         self.end_copy()
         response.finish()
 
@@ -222,7 +251,10 @@ class RequestHandler:
         if self.post_request is not None:
             try:
                 self.post_request(self.worker, request, request.variables, response)
-            except Exception:
+            except BaseException as error:
+                self.end_copy(error)
+                if self.is_over(error):
+                    raise
                 self.log.exception("Exception in post_request hook")
             self.end_copy()
         cells = self.cells
@@ -236,12 +268,15 @@ class RequestHandler:
             return
         try:
             close()
-        except Exception:
+        except BaseException as error:
+            self.end_copy(error)
+            if self.is_over(error):
+                raise
             self.log.exception("Error closing the response to %s %s", request.method, request.uri)
 
     # Failures
 
-    def fail(self, error: Exception, request: Request, response: Response) -> None:
+    def fail(self, error: BaseException, request: Request, response: Response) -> None:
         """The application raised, or what it raised came from the client."""
         self.end_copy(error)
         if was_taken(request.variables):
@@ -251,6 +286,9 @@ class RequestHandler:
             self.log.debug("Client went away: %s %s: %s", request.method, request.uri, error)
             response.abandon()
             return
+        if isinstance(error, SystemExit) and self.worker.mind_exit_handler():
+            # It may be a handler of SIGTERM that raised it, set a moment ago.
+            self.worker.alive = False
         status, reason, detail = 500, "Internal Server Error", ""
         if isinstance(error, HTTPError):
             self.log.warning("Invalid request from ip=%s: %s", request.remote_addr, error)
@@ -267,7 +305,7 @@ class RequestHandler:
             return
         self.answer(status, reason, detail, response)
 
-    def end_of_takeover(self, error: Exception, request: Request, response: Response) -> None:
+    def end_of_takeover(self, error: BaseException, request: Request, response: Response) -> None:
         """The application took the socket over, and has nothing more to say to the worker.
 
         Its libraries then raise StopIteration, or return without calling `start_response`.

@@ -97,6 +97,7 @@ class LeaderLoop(OutsideLoop):
     def begin(self) -> None:
         self.add_channel(SignalChannel(self.worker.PIPE[0], self.guard))
         self.start_accepting()
+        self.worker.mind_exit_handler()
 
     def end(self) -> None:
         """Let go of everything; threads that are stuck end with the process."""
@@ -164,8 +165,10 @@ class LeaderLoop(OutsideLoop):
     def sleep(self, seat: Seat, seconds: float | None) -> bool:
         """Sleep until `seat` is woken, at most for so many seconds; whether it was."""
         self.lock.release()
-        rung = seat.bell.acquire(timeout=-1 if seconds is None else seconds)
-        self.lock.acquire()
+        try:
+            rung = seat.bell.acquire(timeout=-1 if seconds is None else seconds)
+        finally:
+            self.lock.acquire()
         if seat.rung and not rung:
             rung = seat.bell.acquire()
         seat.rung = False
@@ -375,29 +378,35 @@ class LeaderLoop(OutsideLoop):
         self.lock.acquire()
         quiet = 0
         while not self.over:
-            self.seat = seat
-            leader = self.leader
-            if leader is seat:
-                self.lead(seat)
-                quiet = 0
-                continue
-            serial = leader.serial
-            self.asleep = quiet >= QUIET_GLANCES
-            # Handlers of signals run in this thread, the main one. The application may have taken
-            # away what a signal wakes it by, and the kernel gives the signal to any thread.
-            rung = self.sleep(seat, TICK if self.asleep else GLANCE)
-            if self.asleep:
-                self.asleep = False
-                if rung:
-                    quiet = 0
-            elif self.leader is leader and leader.serial == serial:
-                quiet += 1
-                if leader.outside:
-                    quiet = 0
-                    self.replace_leader()
-            else:
-                quiet = 0
+            try:
+                quiet = self.glance(seat, quiet)
+            except BaseException as error:
+                if not self.survives(error):
+                    raise
+                self.wake_poller()
         self.lock.release()
+
+    def glance(self, seat: Seat, quiet: int) -> int:
+        """Look once, after a while; `quiet` looks before this had nothing to see."""
+        self.seat = seat
+        leader = self.leader
+        if leader is seat:
+            self.lead(seat)
+            return 0
+        serial = leader.serial
+        self.asleep = quiet >= QUIET_GLANCES
+        # Handlers of signals run in this thread, the main one. The application may have taken
+        # away what a signal wakes it by, and the kernel gives the signal to any thread.
+        rung = self.sleep(seat, TICK if self.asleep else GLANCE)
+        if self.asleep:
+            self.asleep = False
+            return 0 if rung else quiet
+        if self.leader is not leader or leader.serial != serial:
+            return 0
+        if leader.outside:
+            self.replace_leader()
+            return 0
+        return quiet + 1
 
     def begin_drain(self) -> None:
         """The worker is to stop: no new connections, and everything that is idle ends soon."""

@@ -12,6 +12,7 @@ is told to stop, the listeners are let go, what was begun is finished, and the r
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterator
 from time import monotonic
@@ -25,6 +26,7 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.channels import Channel, ListenerChannel, WakeupChannel
 from gunicorn.workers.client import READING, SENDING
 from gunicorn.workers.connection import ConnectionLife
+from gunicorn.workers.failure import from_user_code
 from gunicorn.workers.farewell import Farewell
 from gunicorn.workers.handler import RequestHandler, errors_streams
 from gunicorn.workers.implementation import choose
@@ -143,10 +145,11 @@ class EventLoop:
         """Serve until the worker is told to stop, then finish what was begun."""
         self.add_channel(WakeupChannel(self.worker.PIPE[0]))
         self.start_accepting()
+        self.worker.mind_exit_handler()
         try:
-            while self.worker.alive:
-                self.step()
-            self.drain()
+            self.step_until_told()
+            if not self.worker.ends_now:
+                self.drain()
         finally:
             # A worker that is made to quit leaves from the middle of a round.
             if self.flush_access_log is not None:
@@ -158,9 +161,41 @@ class EventLoop:
         self.worker.surrender = None
         self.poller.close()
 
+    def step_until_told(self) -> None:
+        """Serve for as long as the worker is to live."""
+        while self.worker.alive:
+            try:
+                self.step()
+            except SystemExit as ending:
+                if not self.survives(ending):
+                    raise
+
+    def survives(self, error: BaseException) -> bool:
+        """Whether `error`, which came while the server's own code ran, is none of the server's.
+
+        Handlers of signals that the application has set raise what they want wherever the main
+        thread is: SystemExit, to end the process, or the end of a time that was not called off.
+        """
+        worker = self.worker
+        if worker.ends_now or os.getpid() != worker.pid or isinstance(error, KeyboardInterrupt):
+            return False
+        if isinstance(error, SystemExit):
+            self.log.info("The application asks for the end of the worker: %r", error)
+            worker.alive = False
+        elif from_user_code(error.__traceback__) is None:
+            return False
+        else:
+            self.log.error("Error between two requests", exc_info=error)
+        return True
+
     def step(self) -> None:
         """Wait for something to happen, at most until the next tick, and deal with it."""
-        events = self.poller.poll(max(self.next_tick - monotonic(), 0.0))
+        try:
+            events = self.poller.poll(max(self.next_tick - monotonic(), 0.0))
+        except BaseException as error:
+            if not self.survives(error):
+                raise
+            events = []
         self.ready = len(events)
         self.refresh_clock()
         self.dispatch(events, self.channels)
@@ -179,6 +214,7 @@ class EventLoop:
         self.next_tick = now + TICK
         self.implementation.tick(self.next_tick)
         self.notify()
+        self.worker.mind_exit_handler()
         self.renderer.status_lines.refresh()
         self.cells[CONNECTIONS] = len(self.connections)
         self.thrift.look(len(self.connections))

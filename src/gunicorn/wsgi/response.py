@@ -20,6 +20,7 @@ from gunicorn.http.response import (
     InvalidResponse,
     ResponseRenderer,
     chunk,
+    has_no_body,
 )
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -37,6 +38,12 @@ class Sink(Protocol):
 
     Every method raises `ClientDisconnected` when the client is gone or does not read.
     """
+
+    def look(self) -> None:
+        """See whether the client is there, for who has nothing to send."""
+
+    def notify(self) -> None:
+        """The application gets on: something of its response was sent."""
 
     def send(self, data: bytes) -> None:
         """Send or keep `data`; may wait for a client that is behind, never for the last bytes."""
@@ -179,11 +186,21 @@ class ResponseLife:
         self.send_whole(body)
 
     def write(self, data: bytes) -> None:
-        """Send one block of the body (PEP 3333, "The write() Callable")."""
+        """Send one block of the body (PEP 3333, "The write() Callable").
+
+        Raises `ClientDisconnected` when the client is gone.
+        """
+        if self.send_block(data):
+            self.sink.notify()
+        else:
+            self.sink.look()
+
+    def send_block(self, data: bytes) -> bool:
+        """Send one block of the body; False when nothing of it is to be sent."""
         if not isinstance(data, bytes):
             raise InvalidResponse(f"a block of the body is {type(data).__name__}, not bytes")
         if not data and self.headers_sent:
-            return
+            return False
         head = b"" if self.headers_sent else self.take_head(None)
         delimiting = self.delimiting
         if delimiting == NO_BODY:
@@ -197,6 +214,19 @@ class ResponseLife:
             self.sink.send_parts(head, data)
         elif head or data:
             self.sink.send(head + data)
+        else:
+            return False
+        return True
+
+    @property
+    def is_bodiless(self) -> bool:
+        """Whether nothing of a body will be sent, whatever the application gives."""
+        if self.headers_sent:
+            return self.delimiting == NO_BODY
+        fields = self.fields
+        if fields is None:
+            return False
+        return fields.length == 0 or has_no_body(self.request.method, fields)
 
     def cut(self, data: bytes) -> bytes:
         """`data` up to the announced length; what is beyond would be read as another response."""
