@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -232,6 +233,52 @@ def test_programs_are_started_as_ever(copying: Copying, worker_class: str) -> No
     for way in ("plain", "preexec"):
         assert "Handlers.SIG_DFL" in server.get(f"/program/{way}").text
     assert_serving(server, workers)
+
+
+BESIDE = """\
+import os, pathlib, time
+
+def wait_for(name):
+    while not pathlib.Path(name).exists():
+        time.sleep(0.05)
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/waits":
+        pathlib.Path("waiting").touch()
+        wait_for("go")
+    elif path == "/forks" and os.fork() == 0:
+        pathlib.Path("child").write_text(str(os.getpid()))
+        wait_for("go")
+        time.sleep(0.5)
+        pathlib.Path("done").touch()
+        os._exit(0)
+    body = f"worker {os.getpid()} ".encode()
+    start_response("200 OK", [("Content-Length", str(len(body))), ("X-Worker", str(os.getpid()))])
+    return [body]
+"""
+
+
+@pytest.mark.parametrize("worker_class", ["gthread", "gevent", "eventlet"])
+def test_requests_beside_a_fork_are_answered_once_and_the_copy_goes_on(
+    copying: Copying, worker_class: str, tmp_path: Path
+) -> None:
+    server = copying(worker_class, **{"app.py": BESIDE})
+    workers = serving(server, worker_class)
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(server.get, "/waits")
+        server.until((tmp_path / "waiting").exists)
+        assert worker_of(server.get("/forks").text) in workers
+        child = child_of(server)
+        (tmp_path / "go").touch()
+        assert worker_of(waits.result().text) in workers
+    server.until(lambda: not alive(child), "the end of the child")
+    assert (tmp_path / "done").exists()
+    assert_serving(server, workers)
+    assert server.stop() == 0
+    lines = (tmp_path / "access.log").read_text().splitlines()
+    assert sum("/waits" in line for line in lines) == 1
+    assert "has forked from" not in server.log()
 
 
 ASGI = """\
