@@ -54,9 +54,18 @@ def test_initgroups_uses_the_name_of_the_user(monkeypatch: pytest.MonkeyPatch) -
     assert system.calls == [("initgroups", name, 1001), ("setgid", 1001)]
 
 
-def test_initgroups_needs_a_user_with_a_name() -> None:
-    with pytest.raises(ConfigError, match=f"initgroups: user {STRANGER} is not in the user"):
-        privileges.drop(STRANGER, STRANGER, initgroups=True)
+def test_initgroups_without_an_entry_sets_the_group_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    system = System(monkeypatch, 0, 0, [0, 24])
+    privileges.drop(STRANGER, 1001, initgroups=True)
+    assert system.calls == [("setgroups", [24]), ("setgid", 1001), ("setuid", STRANGER)]
+
+
+def test_initgroups_of_a_stranger_that_is_no_root_asks_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    system = System(monkeypatch, STRANGER, STRANGER, [STRANGER])
+    privileges.drop(STRANGER, STRANGER, initgroups=True)
+    assert system.calls == []
 
 
 def in_a_child(check: Callable[[], None]) -> None:

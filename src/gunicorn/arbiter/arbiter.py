@@ -31,6 +31,7 @@ from gunicorn.arbiter.workforce import Workforce
 from gunicorn.compiled import parser_in_use
 from gunicorn.cpus import UsableCPUs
 from gunicorn.errors import AppImportError, ConfigError, HaltServer
+from gunicorn.workers import provisions
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.rollover import Rollover
@@ -277,6 +278,7 @@ class Arbiter:
         """Have the worker class of `cfg` set itself up, and refuse what it cannot serve with."""
         cfg.worker_class.setup()
         requirements.check(cfg, self.log)
+        provisions.load(cfg)
 
     def explain_number(self) -> None:
         """Say how many workers `workers = "auto"` has come to."""

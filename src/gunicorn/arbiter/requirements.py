@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gunicorn.errors import ConfigError
 from gunicorn.libc import become_subreaper
+from gunicorn.workers import privileges
 
 if TYPE_CHECKING:
     from gunicorn.config import Config
@@ -21,6 +22,7 @@ def check(cfg: Config, log: Any) -> None:
     """Raise ConfigError when `cfg` wants what cannot be done here."""
     worker_class = cfg.worker_class
     worker_class.check_config(cfg, log)
+    privileges.check(cfg, log)
     if cfg.has_ssl_context_hook and not cfg.certfile and not _uses_tls(worker_class):
         raise ConfigError(
             f"{_given(cfg, 'ssl_context')}: workers of the class {cfg.worker_class_str} make their"

@@ -8,6 +8,7 @@ what runs for every request reads its settings once, at start.
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -118,7 +119,14 @@ class Config:
 
     @property
     def gid(self) -> int:
-        """The id of the group that workers run as."""
+        """The id of the group that workers run as: with `user` alone, that of this user."""
+        user = self.settings["user"]
+        if self.settings["group"].is_default and user.get() != user.default:
+            try:
+                return pwd.getpwuid(self.uid).pw_gid
+            except KeyError:
+                # Of a user that has no entry the group is unknown.
+                return int(self.group)
         return int(self.group)
 
     @property

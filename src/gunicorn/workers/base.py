@@ -83,6 +83,9 @@ class Worker:
     uses_tls: ClassVar[bool] = False
     """Whether it is `tls` that connections are secured with; else the class has its own ways."""
 
+    late_modules: ClassVar[tuple[str, ...]] = ()
+    """Modules that the class, or what it is built on, imports when they are first needed."""
+
     SIGNALS: ClassVar[list[signal.Signals]] = [
         signal.SIGABRT,
         signal.SIGHUP,

@@ -134,6 +134,8 @@ class GeventHub:
 class GeventWorker(GreenWorker):
     """Serves each connection in a greenlet of its own."""
 
+    late_modules = ("gevent.resolver.thread", "gevent.threadpool")
+
     wsgi_handler: ClassVar[type[Any] | None] = None
     """A `gevent.pywsgi.WSGIHandler` that a subclass brings; see `gevent_handlers`."""
 

@@ -41,6 +41,7 @@ class TornadoWorker(Worker):
     """Serves Tornado applications, and WSGI callables one request at a time."""
 
     uses_tls = True
+    late_modules = ("tornado.platform.asyncio",)
     loop: WSGILoop | None = None
 
     def run(self) -> None:

@@ -139,7 +139,8 @@ SETTINGS = (
         help="""
         The user, by name or id, that workers run as.
 
-        The arbiter must be root to change it.
+        The arbiter must be root to change it. With this setting alone workers run as the user's
+        own group, too.
         """,
     ),
     Declaration(
@@ -148,7 +149,7 @@ SETTINGS = (
         meta="GROUP",
         validator=validators.group,
         default_factory=os.getegid,
-        default_text="the process's own",
+        default_text="that of `user` when it is set, else the process's own",
         help="""
         The group, by name or id, that workers run as.
 
@@ -175,7 +176,10 @@ SETTINGS = (
         validator=validators.boolean,
         default=False,
         help="""
-        Give workers all groups of `user`, and of `group`, by initgroups(3).
+        Give workers all groups of `user`, and `group`, by initgroups(3).
+
+        Of a user without an entry in the user database the groups are unknown. Then there is a
+        warning, and workers get `group` alone.
         """,
     ),
     Declaration(
