@@ -26,8 +26,10 @@ from gunicorn.logs import access as access_format
 from gunicorn.logs.access import SafeAtoms
 from gunicorn.logs.batch import AccessBatch
 from gunicorn.logs.configure import configure
-from gunicorn.logs.handlers import LineHandler, descriptor, is_file, open_log
+from gunicorn.logs.files import Files
+from gunicorn.logs.handlers import LineHandler, is_file, open_log
 from gunicorn.logs.lasting import make_borrowers_lasting, make_lasting
+from gunicorn.logs.opening import careful_handlers
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -74,6 +76,7 @@ class Logger:
         self.logfile: Any = None
         self.cfg = cfg
         self._configured = False
+        self._files = Files(self._handlers, self.error)
         self._clock = access_format.Clock()
         self._render: access_format.Renderer | None = None
         self.setup(cfg)
@@ -87,6 +90,7 @@ class Logger:
         """
         self.cfg = cfg
         self._remove_handlers()
+        self._files.belong_to(cfg.uid, cfg.gid)
         self._compile_access_format()
         self.loglevel = LEVELS.get(cfg.loglevel.lower(), logging.INFO)
         self.error_log.setLevel(self.loglevel)
@@ -95,8 +99,6 @@ class Logger:
         self._add_error_handler()
         self._add_access_handler()
         self._add_syslog_handlers()
-        for handler in self._handlers:
-            self._give_to_workers(handler)
         if cfg.capture_output:
             self._capture_output()
 
@@ -114,7 +116,8 @@ class Logger:
         """Apply a logging configuration; the handlers it gives our loggers stand for ours."""
         loggers = (self.error_log, self.access_log)
         before = [handler for logger in loggers for handler in logger.handlers]
-        self._configured = configure(self.cfg)
+        with careful_handlers(self._files.user):
+            self._configured = configure(self.cfg)
         for logger in loggers:
             # What the configuration has replaced is not to come back.
             logger.aside.clear()
@@ -138,7 +141,7 @@ class Logger:
         target = self.cfg.errorlog
         if target is None or (self._configured and self.error_log.hasHandlers()):
             return
-        handler = open_log(target, "errorlog", sys.stderr)
+        handler = open_log(target, "errorlog", sys.stderr, self._files.user)
         if handler.path is not None:
             self.logfile = handler.stream
         self._add(self.error_log, handler, logging.Formatter(self.error_fmt, self.datefmt))
@@ -147,7 +150,7 @@ class Logger:
         target = self.cfg.accesslog
         if target is None or (self._configured and self.access_log.hasHandlers()):
             return
-        handler = open_log(target, "accesslog", sys.stdout)
+        handler = open_log(target, "accesslog", sys.stdout, self._files.user)
         handler.report = self.warning
         self._add(self.access_log, handler, logging.Formatter(self.access_fmt, self.datefmt))
 
@@ -172,15 +175,6 @@ class Logger:
         handler.setFormatter(formatter)
         logger.addHandler(handler)
         self._handlers.append(handler)
-
-    def _give_to_workers(self, handler: logging.Handler) -> None:
-        """A file opened by root belongs to the user the workers become, who must reopen it."""
-        stream = getattr(handler, "stream", None)
-        if stream is None or os.geteuid() != 0 or self.cfg.uid == 0:
-            return
-        fd = descriptor(stream)
-        if fd > 2 and is_file(fd):
-            os.fchown(fd, self.cfg.uid, self.cfg.gid)
 
     def _capture_output(self) -> None:
         """Put the file of errorlog under stdout and stderr of this process and its children."""
@@ -333,16 +327,7 @@ class Logger:
 
     def reopen_files(self) -> None:
         """Open every log file of the process by its name again (after logrotate moved it)."""
-        for handler in self._file_handlers():
-            try:
-                if isinstance(handler, LineHandler):
-                    handler.reopen()
-                elif handler.stream is not None and is_file(handler.stream.fileno()):
-                    _reopen(handler)
-                if handler in self._handlers:
-                    self._give_to_workers(handler)
-            except OSError as error:
-                self.error("A log file could not be reopened, the old one stays in use: %s", error)
+        self._files.reopen()
         if self.cfg.capture_output:
             self._capture_output()
 
@@ -352,40 +337,10 @@ class Logger:
         for handler in self._handlers:
             if (prepare := getattr(handler, "enter_worker", None)) is not None:
                 prepare()
-        self.close_on_exec()
-
-    def _file_handlers(self) -> list[LineHandler | logging.FileHandler]:
-        """The handlers that hold a file: ours, and those of every other logger of this process."""
-        loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
-        handlers = {handler for logger in loggers for handler in getattr(logger, "handlers", ())}
-        return [
-            handler
-            for handler in handlers.union(self._handlers)
-            if isinstance(handler, logging.FileHandler)
-            or (isinstance(handler, LineHandler) and handler.path is not None)
-        ]
-
-    def close_on_exec(self) -> None:
-        """Keep log files from programs that this process starts."""
-        for handler in self._file_handlers():
-            fd = descriptor(handler.stream)
-            if fd > 2:
-                os.set_inheritable(fd, False)
+        self._files.enter_worker()
 
 
 def _at_caller(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Make a record name the file and line of the caller of Logger, not those of Logger."""
     kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
     return kwargs
-
-
-def _reopen(handler: logging.FileHandler) -> None:
-    """Reopen a handler of the standard library, which belongs to a logging configuration."""
-    handler.acquire()
-    try:
-        opened, replaced = handler._open(), handler.stream
-        handler.stream = opened
-        if replaced is not None:
-            replaced.close()
-    finally:
-        handler.release()

@@ -208,7 +208,7 @@ def _bind_unix(path: str, cfg: Config) -> Listener:
             os.umask(previous)
         listener.remember(path)
         if os.geteuid() == 0:
-            os.chown(path, cfg.uid, cfg.gid)
+            unix_path.give_away(path, cfg.uid, cfg.gid)
         listener.listen(cfg.backlog)
         return _ready(listener, path, cfg)
     except BaseException:

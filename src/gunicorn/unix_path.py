@@ -45,6 +45,29 @@ def clear(path: str) -> None:
     os.unlink(path)
 
 
+def give_away(path: str, uid: int, gid: int) -> None:
+    """Give the socket at `path` to `uid` and `gid`. OSError when something else is there now.
+
+    In a folder that others may write a link, or another file, may have taken its place since it was
+    bound, and root would give that away.
+    """
+    if not hasattr(os, "O_PATH"):
+        os.chown(path, uid, gid, follow_symlinks=False)
+        return
+    # The file itself, whichever name it will have in a moment.
+    held = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISSOCK(os.fstat(held).st_mode):
+            raise OSError(errno.EPERM, "another file has taken the place of the socket", path)
+        try:
+            os.chown(f"/proc/self/fd/{held}", uid, gid)
+        except FileNotFoundError:
+            # Without /proc.
+            os.chown(path, uid, gid, follow_symlinks=False)
+    finally:
+        os.close(held)
+
+
 def inode(path: str) -> tuple[int, int] | None:
     """What tells the file at `path` from others; None when there is none."""
     try:

@@ -180,15 +180,3 @@ def test_log_files_are_not_inherited(make_logger: MakeLogger, tmp_path: Path) ->
     assert not os.get_inheritable(handler.fd)
     logger.reopen_files()
     assert not os.get_inheritable(handler.fd)
-
-
-def test_a_log_opened_by_root_is_given_to_the_user_of_the_workers(
-    make_logger: MakeLogger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: list[tuple[int, int]] = []
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr("os.fchown", lambda fd, uid, gid: given.append((uid, gid)))
-    logger = make_logger(errorlog=str(tmp_path / "e.log"), user=12345, group=23456)
-    assert given == [(12345, 23456)]
-    logger.reopen_files()
-    assert given == [(12345, 23456)] * 2

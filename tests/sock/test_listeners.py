@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gunicorn import sock
+from gunicorn import sock, unix_path
 from gunicorn.errors import ConfigError, HaltServer
 from gunicorn.unix_path import UNIX_PATH_MAX
 from tests.sock.conftest import Opener
@@ -118,7 +118,7 @@ def test_a_unix_socket_belongs_to_the_user_of_workers(
 ) -> None:
     owners: list[tuple[str, int, int]] = []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(os, "chown", lambda *args: owners.append(args))
+    monkeypatch.setattr(unix_path, "give_away", lambda *args: owners.append(args))
     path = str(tmp_path / "s")
     create(f"unix:{path}", user="1234", group="1235")
     assert owners == [(path, 1234, 1235)]

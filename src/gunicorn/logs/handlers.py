@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gunicorn.errors import ConfigError
+from gunicorn.logs.opening import Identity, open_to_append
 from gunicorn.logs.unwaiting import Patience, complain, may_wait, write_now
 from gunicorn.syscalls import write
 
@@ -55,10 +56,10 @@ else:
 class LineHandler(Handler):
     """Writes each record as one line to a descriptor.
 
-    `path` names a file to append to; without it `target` (stdout or stderr) is used and never
-    closed. `report` is called with a message when lines that were lost must be made known
-    elsewhere; without it the message goes into this log itself. OSError when the file cannot be
-    opened.
+    `path` names a file to append to, for workers that become `user`; without it `target` (stdout or
+    stderr) is used and never closed. `report` is called with a message when lines that were lost
+    must be made known elsewhere; without it the message goes into this log itself. OSError when the
+    file cannot be opened.
     """
 
     def __init__(
@@ -66,13 +67,15 @@ class LineHandler(Handler):
         path: str | None = None,
         target: TextIO | None = None,
         report: Callable[[str], None] | None = None,
+        user: Identity | None = None,
     ) -> None:
         self.path = path
         self.target = target
         self.report = report
+        self.user = user
         self.lost = 0
         self.reason = ""
-        self.fd = open_to_append(path) if path is not None else descriptor(target)
+        self.fd = open_to_append(path, user) if path is not None else descriptor(target)
         self._patience = Patience()
         self.put: Callable[[int, bytes], int]
         self.look()
@@ -172,11 +175,15 @@ class LineHandler(Handler):
         """
         if self.path is None or not is_file(self.fd):
             return
-        fd = open_to_append(self.path)
+        self.take(open_to_append(self.path, self.user))
+
+    def take(self, fd: int) -> None:
+        """Write to the file of `fd`, which is closed, from now on."""
         try:
             os.dup2(fd, self.fd, inheritable=False)
         finally:
             os.close(fd)
+        self.look()
 
     def close(self) -> None:
         """Tell what was lost. The file stays open: see `let_go`."""
@@ -202,11 +209,6 @@ class LineHandler(Handler):
         self.close()
 
 
-def open_to_append(path: str) -> int:
-    """A descriptor of the file `path`, made if need be; each write goes to its end."""
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-
-
 def descriptor(stream: Any) -> int:
     """The descriptor under `stream`, or -1 when it has none (a replaced sys.stdout)."""
     try:
@@ -220,15 +222,17 @@ def is_file(fd: int) -> bool:
     return stat.S_ISREG(os.fstat(fd).st_mode)
 
 
-def open_log(target: str, setting: str, standard: TextIO | None) -> LineHandler:
+def open_log(
+    target: str, setting: str, standard: TextIO | None, user: Identity | None = None
+) -> LineHandler:
     """A handler for the value `target` of the setting `setting`: a path, or ``-`` for `standard`.
 
-    ConfigError when the file cannot be opened for appending.
+    `user` is who the workers become. ConfigError when the file cannot be opened for appending.
     """
     if target == "-":
         return LineHandler(target=standard) if standard is not None else LineHandler(os.devnull)
     try:
-        return LineHandler(target)
+        return LineHandler(target, user=user)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(
