@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import os
 import pwd
+import re
 import signal
 import subprocess
 import sys
@@ -119,7 +121,12 @@ class Run:
         self.number += 1
         n = str(self.number)
         method, body = ("POST", BODY) if path == "/echo" else ("GET", None)
-        reply = self.client.request(method, f"{path}?{n}", body)
+        try:
+            reply = self.client.request(method, f"{path}?{n}", body)
+        except (http.client.RemoteDisconnected, ConnectionResetError):
+            if not self.may_drop_connections:
+                raise
+            reply = self.client.request(method, f"{path}?{n}", body)
         status = 500 if path in {"/error", "/crash"} else 200
         assert reply.status == status, f"{path}?{n}: {reply}"
         self.asked[method, f"{path}?{n}", status] += 1
@@ -131,9 +138,28 @@ class Run:
         else:
             (self.failed if path == "/error" else self.crashed).append(n)
 
+    @property
+    def may_drop_connections(self) -> bool:
+        """At its limit of requests uvicorn's own server closes connections without a request."""
+        return (self.deployment.framework, self.deployment.recycling) == ("fastapi", "recycled")
+
     def recycled(self, before: set[int]) -> None:
         """Wait until a worker has made way after its number of requests."""
         until(lambda: self.children() - before, "another worker")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until no worker is left that has had its number of requests.
+
+        They stay until their successors have booted; one that is told to end while it boots may
+        leave a half-made thing behind, of which the interpreter complains.
+        """
+
+        def spent() -> list[int]:
+            pids = re.findall(r"\[(\d+)\] (?:\[INFO\] )?Autorestarting", self.logs.error())
+            return [pid for pid in map(int, pids) if alive(pid)]
+
+        until(lambda: not spent(), "successors of spent workers")
 
     def reload(self) -> None:
         """HUP, waited for: no process of before serves any more."""
@@ -162,6 +188,7 @@ class Run:
 
     def stop(self) -> None:
         """TERM: the arbiter ends with 0, and nothing is left of it."""
+        self.settle()
         os.kill(self.pid, signal.SIGTERM)
         until(lambda: self.reaper.poll() is not None, f"the end of {self.family()}")
         assert self.ends()[self.pid] == 0
