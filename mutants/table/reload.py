@@ -15,7 +15,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        arbiter.rollover = None\n        self.new.end_template()\n",
         "        arbiter.rollover = None\n",
         "a reload that is called off leaves its template",
-        (OFF + "test_its_template_ends",),
+        (
+            "tests/arbiter/test_called_off.py::test_its_template_ends_though_one_of_its_workers_goes_on",
+        ),
         required=True,
     ),
     Mutation(
@@ -56,19 +58,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "",
         "after a reload that was called off workers have the new configuration",
         (
-            "tests/arbiter/test_reload.py::test_a_broken_configuration_changes_nothing",
-            "tests/arbiter/test_reload.py::test_an_address_that_cannot_be_bound_calls_the_reload_off",
-            "tests/arbiter/test_reload.py::test_logs_and_pidfile_follow_the_configuration",
-        ),
-    ),
-    Mutation(
-        "arbiter/rollover.py",
-        "            if not member.booted:\n                arbiter.workforce.retire(member)\n",
-        "            pass\n",
-        "workers of a reload that is called off boot on",
-        (
-            "tests/arbiter/test_reload.py::test_a_broken_application_calls_the_reload_off",
-            "tests/arbiter/test_called_off.py::test_its_template_ends",
+            "tests/arbiter/test_called_off.py::test_a_worker_that_is_started_later_serves_the_application_of_before",
         ),
     ),
     Mutation(
@@ -76,10 +66,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        arbiter.log.reopen_files()\n",
         "",
         "a reload does not reopen the logs",
-        (
-            "tests/arbiter/test_reload.py::test_logs_and_pidfile_follow_the_configuration",
-            "tests/arbiter/test_life.py::test_usr1_reopens_logs_everywhere",
-        ),
+        ("tests/arbiter/test_log_rotation.py::test_a_reload_reopens_logs_too",),
     ),
     Mutation(
         "arbiter/rollover.py",

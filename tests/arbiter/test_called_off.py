@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -70,6 +72,78 @@ def test_it_is_called_off_at_the_third_failure_where_others_boot(
     assert len(re.findall("RuntimeError: on purpose$", server.log(), re.MULTILINE)) == 3
     (tmp_path / "reloading").unlink()
     server.wait_workers(3)
+    assert server.get("/").text == "hello"
+
+
+ONE_HOLDS = """\
+import os
+import time
+from pathlib import Path
+
+def post_worker_init(worker):
+    if not Path("reloading").exists():
+        return
+    if not Path("booted").exists():
+        Path("booted").touch()
+        os.environ["HOLDS"] = "yes"
+        return
+    while not Path("holding").exists():
+        time.sleep(0.02)
+    raise RuntimeError("on purpose")
+"""
+
+HOLD = """\
+import os
+import time
+
+def app(environ, start_response):
+    if "HOLDS" in os.environ:
+        open("holding", "w").close()
+        while not os.path.exists("go"):
+            time.sleep(0.02)
+    start_response("200 OK", [])
+    return [b"here"]
+"""
+
+
+def test_its_template_ends_though_one_of_its_workers_goes_on(serve: Serve, tmp_path: Path) -> None:
+    """With a request that lasts."""
+    files = {"conf.py": ONE_HOLDS, "app.py": HOLD}
+    server = serve("--preload", "-c", "conf.py", files=files)
+    before = server.wait_workers(3)
+    (tmp_path / "reloading").touch()
+    server.send_signal(signal.SIGHUP)
+    server.until((tmp_path / "booted").exists, "a new worker")
+
+    def ask() -> None:
+        while not (tmp_path / "holding").exists():
+            server.get("/")
+
+    asking = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in asking:
+        thread.start()
+    server.wait_for("Reload called off: worker .* failed to boot")
+    # The template and two workers of before, or in their place, and the one that goes on.
+    server.until(lambda: len(server.workers()) == 4, "the end of the new template")
+    assert set(before) & set(server.workers())
+    (tmp_path / "go").touch()
+    for thread in asking:
+        thread.join()
+    server.wait_workers(3)
+
+
+def test_a_worker_that_is_started_later_serves_the_application_of_before(
+    serve: Serve, tmp_path: Path
+) -> None:
+    conf = tmp_path / "gunicorn.conf.py"
+    files = {conf.name: "wsgi_app = 'app:app'\n", "other.py": "1 / 0\n"}
+    server = serve(app=None, files=files)
+    old = server.wait_serving(2)
+    conf.write_text("wsgi_app = 'other:app'\n")
+    call_off(server)
+    os.kill(old[0], signal.SIGKILL)
+    server.until(lambda: old[0] not in server.workers(), "the end of a worker")
+    assert old[1] in server.wait_serving(2)
     assert server.get("/").text == "hello"
 
 

@@ -104,3 +104,13 @@ def test_logs_are_reopened_while_the_last_requests_are_finished(
     request.join()
     assert server.wait() == 0
     assert "Shutting down: Master" in log.read_text()
+
+
+def test_a_reload_reopens_logs_too(serve: Serve, tmp_path: Path) -> None:
+    """Some rotate by HUP."""
+    server = serve("--error-logfile", "e.log")
+    server.wait_serving(2)
+    log = tmp_path / "e.log"
+    log.rename(tmp_path / "e.1")
+    server.send_signal(signal.SIGHUP)
+    server.until(lambda: log.exists() and "Reload done" in log.read_text(), "the new log")
