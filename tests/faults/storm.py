@@ -47,7 +47,7 @@ FAULTS = (*KINDS, *EVERY)
 
 EXPECTED_ERRORS = (
     r"Error handling request GET /(raise|late|child)/",
-    r"Process \d+, which the application has forked from worker \d+, has failed",
+    r"Process \d+, which the application has forked from [^,]*, has failed",
     r"was sent SIGKILL",
     # When it is that one which is killed.
     r"failed to boot \(SIGKILL\)",
