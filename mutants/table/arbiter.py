@@ -47,8 +47,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "workers/handler.py",
-        "response.abandon()\n            self.close(result, request)\n            raise\n",
-        "response.abandon()\n            raise\n",
+        "response.abandon()\n                self.close(result, request)\n                raise\n",
+        "response.abandon()\n                raise\n",
         "QUIT in the middle of a response leaves the application's iterable open",
         (QUIT + "test_the_iterable_of_the_application_is_closed",),
         required=True,

@@ -65,7 +65,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         HANDLERS,
     ),
     Mutation(
-        "logs/handlers.py",
+        "logs/opening.py",
         "os.O_WRONLY | os.O_APPEND | os.O_CREAT",
         "os.O_WRONLY | os.O_CREAT",
         "workers write over each other's lines",
