@@ -12,6 +12,7 @@ import os
 
 MODULES = (
     "gunicorn._libc",
+    "gunicorn.http._chunks",
     "gunicorn.http._head",
     "gunicorn.http._response",
     "gunicorn.logs._line",

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gunicorn.http.body import Body, ChunkedDecoder, LengthDecoder
+from gunicorn.http.body import Body, LengthDecoder
+from gunicorn.http.chunks import ChunkedDecoder
 from gunicorn.http.errors import BodyTimeout, IncompleteBody, InvalidChunkSize
 from gunicorn.http.policy import Policy
 from gunicorn.wsgi.input import EmptyInput, StreamInput

@@ -30,6 +30,7 @@ from gunicorn.http._octets cimport (
 
 from gunicorn.http import careful
 from gunicorn.http import request as request_module
+from gunicorn.http._chunks import take_chunks
 from gunicorn.http.head import HeadParser as PythonHeadParser
 
 cdef extern from "Python.h":
@@ -94,6 +95,8 @@ cdef class Request:
 
 cdef class HeadParser:
     """`gunicorn.http.head.HeadParser` with a fast road of its own."""
+
+    take_chunks = staticmethod(take_chunks)
 
     def __cinit__(self):
         # Pages of it become memory as names come.

@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gunicorn.http.body import Body, ChunkedDecoder, Decoder, LengthDecoder
+from gunicorn.http.body import Body, Decoder, LengthDecoder
 from gunicorn.http.careful import PartialHead
+from gunicorn.http.chunks import ChunkedDecoder
 from gunicorn.http.errors import ForbiddenProxyRequest, IncompleteBody
 from gunicorn.http.head import HeadParser
 from gunicorn.http.policy import Policy
@@ -129,6 +130,12 @@ class HTTPConnection:
         return self.state == HEAD and self.partial is None
 
     @property
+    def behind(self) -> bool:
+        """Whether there is something to do before more comes: `receive` goes on with no bytes."""
+        body = self.request.body if self.request is not None else None
+        return body is not None and body.behind and self.state != REFUSED
+
+    @property
     def unread_body(self) -> bool:
         """Whether the current request has body bytes that nobody has received, or ever will."""
         body = self.request.body if self.request is not None else None
@@ -185,7 +192,7 @@ class HTTPConnection:
         policy = self.policy
         limit = policy.limit_request_body
         if request.chunked:
-            request.body = self.new_body(ChunkedDecoder(policy), limit)
+            request.body = self.new_body(ChunkedDecoder(policy, self.parser.take_chunks), limit)
         else:
             short = request.content_length <= min(policy.request_buffer_size, SHORT_BODY)
             new_body = Body if short else self.new_body

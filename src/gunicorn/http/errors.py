@@ -186,6 +186,11 @@ class InvalidChunkExtension(ParseException):
     summary = "Invalid chunk extension"
 
 
+class ExcessiveChunkFraming(ParseException):
+    rule = "RFC 9112, 7.1.1"
+    summary = "Chunks are too small"
+
+
 class ChunkMissingTerminator(ParseException):
     rule = "RFC 9112, 7.1"
     summary = "Chunk data not followed by CRLF"

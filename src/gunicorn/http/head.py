@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from gunicorn.http import careful
+from gunicorn.http.chunks import take_chunks
 from gunicorn.http.errors import (
     ConflictingFraming,
     ExpectationFailed,
@@ -171,6 +172,9 @@ that the connection is to be kept or closed, which comes last. The Host of such 
 
 class HeadParser:
     """Reads request heads under one policy."""
+
+    take_chunks = staticmethod(take_chunks)
+    """What takes the plain chunks of a body behind a head; see `gunicorn.http.chunks`."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy

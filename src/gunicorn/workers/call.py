@@ -192,6 +192,10 @@ class CallSide(ClientSocket):
 
     def receive_more(self) -> None:
         """Wait for more of a body that an application reads while it arrives."""
+        if self.http.behind:
+            self.loop.notify()
+            self.http.receive_body(b"")
+            return
         if self.http.awaiting_continue:
             self.http.awaiting_continue = False
             self.send(CONTINUE)

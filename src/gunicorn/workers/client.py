@@ -60,6 +60,8 @@ class ClientSocket:
     state: int
     interest: int
     """The readiness that the loop reports; 0 before it does."""
+    off_since: float
+    """Since when this connection has waited for its next turn; 0 when it does not."""
     begun: bool
     """Whether the response to the request that is served has begun."""
     calm: bool

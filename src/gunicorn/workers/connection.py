@@ -9,6 +9,10 @@ being emptied by the loop. When it is refused it is LINGERING: the answer is out
 client still sends is read and thrown away for a while, since closing a socket with unread bytes
 would destroy the answer (RFC 9112, 9.6).
 
+No client has the worker to itself, however much it has sent: what one of them gets done at a time
+is a turn, bounded in requests, bytes and time. Who has more to do then lines up behind the others
+(`leave_turn`), and goes on with what is here already, whether or not more arrives.
+
 `deadline` is a time of the loop's clock. It is looked at twice a second, so setting it is one
 store and costs no timer.
 """
@@ -20,7 +24,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.http.connection import BODY, CONTINUE, HTTPConnection
+from gunicorn.http.connection import BODY, BUSY, CONTINUE, HTTPConnection
 from gunicorn.http.errors import HTTPError, RequestTimeout
 from gunicorn.http.request import Request
 from gunicorn.http.response import CLOSE
@@ -48,6 +52,12 @@ BODY_RECEIVE_SIZE = 128 * 1024
 
 BODY_SHARE = 1024 * 1024
 """Bytes of a body that are received, if they are there, before others have their turn."""
+
+TURN_REQUESTS = 16
+"""Requests that came together and are answered before others have their turn."""
+
+TURN_TIME = 0.001
+"""Seconds after which a turn ends; a request that has begun is finished, however long it takes."""
 
 
 class ConnectionLife(CallSide):
@@ -81,6 +91,7 @@ class ConnectionLife(CallSide):
         self.state = READING
         self.begun = False
         self.stuck_at = self.left_at = 0.0
+        self.off_since = 0.0
         self.calm = self.http.at_rest
         self.fresh = True
         self.used = False
@@ -96,8 +107,16 @@ class ConnectionLife(CallSide):
             self.go_on()
 
     def read(self) -> None:
-        if self.http.state == BODY:
+        if self.off_since:
+            # Its turn comes.
+            return
+        state = self.http.state
+        if state == BODY:
             self.read_body()
+            return
+        if state == BUSY:
+            # A request that was here when the last turn ended.
+            self.serve_all(self.http.request)
             return
         try:
             data = self.recv(RECEIVE_SIZE)
@@ -110,18 +129,24 @@ class ConnectionLife(CallSide):
 
     def read_body(self) -> None:
         """Receive what there is of a body, up to a fair share."""
-        receive = self.http.receive
+        line = self.loop.line
+        if line.share <= 0.0:
+            self.leave_turn()
+            return
+        http = self.http
         request = None
         share = BODY_SHARE
+        began = now = monotonic()
         try:
-            while True:
-                data = self.recv(BODY_RECEIVE_SIZE)
-                if not data:
+            while share > 0 and now - began < TURN_TIME:
+                data = b"" if http.behind else self.recv(BODY_RECEIVE_SIZE)
+                if not data and not http.behind:
                     self.on_eof()
                     return
-                request = receive(data)
+                request = http.receive(data)
                 share -= len(data)
-                if request is not None or len(data) < BODY_RECEIVE_SIZE or share <= 0:
+                now = monotonic()
+                if request is not None or (len(data) < BODY_RECEIVE_SIZE and not http.behind):
                     break
         except HTTPError as error:
             self.refuse(error)
@@ -132,7 +157,11 @@ class ConnectionLife(CallSide):
         except OSError as error:
             self.fail(error)
             return
+        finally:
+            line.share -= monotonic() - began
         self.serve_all(request)
+        # Bodies of many clients are no reason to miss a tick.
+        self.loop.refresh_clock()
 
     def go_on(self) -> None:
         """The socket is ready for what this connection does instead of reading requests."""
@@ -196,15 +225,36 @@ class ConnectionLife(CallSide):
         self.serve_all(ready)
 
     def serve_all(self, request: Request | None) -> None:
-        """Serve `request` and those that have come behind it, then wait for more."""
+        """Serve `request` and those that have come behind it, then wait for more, or a turn."""
+        began = self.loop.now
+        left = TURN_REQUESTS
         try:
             while request is not None:
                 request = self.serve(request)
+                if request is not None:
+                    left -= 1
+                    if not left or self.loop.now - began > TURN_TIME:
+                        self.leave_turn()
+                        return
         except HTTPError as error:
             self.refuse(error)
             return
         if self.state == READING:
             self.wait_for_data()
+
+    def leave_turn(self) -> None:
+        """Go on with what is here when the others have had their turn."""
+        self.off_since = monotonic()
+        self.calm = False
+        # It is the worker that lets this client wait.
+        self.deadline = inf
+        self.loop.line_up(self)
+
+    def begin_turn(self) -> None:
+        """The others have had theirs; the next event is for this connection's own."""
+        if self.http.state == BODY:
+            self.http.body.patience.pause(monotonic() - self.off_since)
+        self.off_since = 0.0
 
     def advance(self, response: Response) -> None:
         """Go on after a response that the application is done with."""
@@ -284,6 +334,8 @@ class ConnectionLife(CallSide):
             if http.awaiting_continue:
                 http.awaiting_continue = False
                 self.try_to_send(CONTINUE)
+            if http.behind:
+                self.leave_turn()
         elif http.partial is not None and len(http.partial.data) > SMALL:
             self.loop.large_heads.note(self, len(http.partial.data))
 
@@ -355,6 +407,7 @@ class Connection(ConnectionLife):
         "interest",
         "left_at",
         "loop",
+        "off_since",
         "outbox",
         "peer",
         "recv",

@@ -19,6 +19,7 @@ import errno
 import os
 import socket
 import ssl
+from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -31,7 +32,8 @@ from gunicorn.workers.channels import ListenerChannel, WakeupChannel
 from gunicorn.workers.client import CLOSED, LINGER_TIME, RECEIVE_SIZE
 from gunicorn.workers.connection import ConnectionLife
 from gunicorn.workers.handler import RequestHandler
-from gunicorn.workers.hub import Hub, Spot
+from gunicorn.workers.hub import Hub, Spot, Timer
+from gunicorn.workers.line import ROUND_SHARE
 from gunicorn.workers.loop import FIRST_REQUEST_GRACE, NEXT_REQUEST_GRACE, EventLoop
 from gunicorn.workers.poller import READ
 from gunicorn.workers.shedding import expendable
@@ -46,6 +48,9 @@ LAST_LOOK = 1.0
 
 MAX_RESTING = 16
 """How many green threads wait for a connection; they keep what the application keeps in them."""
+
+TURNS_AT_ONCE = 4
+"""How many connections in line have their turn in one round of the hub."""
 
 YIELD = 0.01
 """Seconds for which the main green thread lets the others go first."""
@@ -111,6 +116,9 @@ class GreenLoop(EventLoop):
         self.clients: dict[int, Client] = {}
         self.resting: list[Attendant] = []
         """Those without a client; the last is the first to get one."""
+        self.lined_up: deque[Client] = deque()
+        """Those who rest until it is their turn again."""
+        self.next_round: Timer | None = None
         super().__init__(worker)
         self.wakeup = WakeupChannel(worker.PIPE[0])
         self.main = hub.spot(self.wakeup.fd)
@@ -329,10 +337,12 @@ class GreenLoop(EventLoop):
             else:
                 connection.want(READ)
             while connection.state != CLOSED:
+                had_more = bool(connection.off_since)
+                self.wait_for_turn(connection)
                 if self.draining and connection.http.idle:
                     grace = self.refresh_clock() + NEXT_REQUEST_GRACE
                     connection.deadline = min(connection.deadline, grace)
-                ready = self.wait_at(spot, connection)
+                ready = had_more or self.wait_at(spot, connection)
                 self.now = now = monotonic()
                 if connection.state == CLOSED:
                     break
@@ -357,9 +367,38 @@ class GreenLoop(EventLoop):
             self.complain_of_stray(error)
             return False
 
+    def wait_for_turn(self, connection: ConnectionLife) -> None:
+        """Rest until it is the connection's turn, closed or not: who resumes it does not know."""
+        while connection.off_since:
+            try:
+                self.hub.rest()
+            except BaseException as error:
+                if isinstance(error, Exception) or self.handler.is_over(error):
+                    raise
+                self.complain_of_stray(error)
+
     def complain_of_stray(self, error: BaseException) -> None:
         """An exception meant for a request that is over: a timer, say, that was not cancelled."""
         self.log.error("Error after a request, in its green thread", exc_info=error)
+
+    def line_up(self, connection: ConnectionLife) -> None:
+        self.lined_up.append(self.clients[connection.fd])
+        if self.next_round is None:
+            self.next_round = self.hub.later(0, self.serve_line)
+
+    def serve_line(self) -> None:
+        """Have the first in line go on, each in its own green thread; the hub calls this."""
+        if self.next_round is not None:
+            self.next_round.cancel()
+        self.next_round = None
+        self.line.share = ROUND_SHARE
+        for _ in range(min(len(self.lined_up), TURNS_AT_ONCE)):
+            client = self.lined_up.popleft()
+            client.connection.begin_turn()
+            assert client.attendant is not None
+            self.hub.resume(client.attendant.thread, client.attendant)
+        if self.lined_up:
+            self.next_round = self.hub.later(0, self.serve_line)
 
     def watch(self, connection: ConnectionLife, interest: int) -> None:
         """The connection's own thread will wait for what `connection.interest` says."""

@@ -96,7 +96,7 @@ if compiled.available():
     class FastConnection(_exchange.Exchange, ConnectionLife):
         """One client, its attributes in C and its steady state compiled."""
 
-        __slots__ = ("outbox", "recv", "response", "send_bytes")
+        __slots__ = ("off_since", "outbox", "recv", "response", "send_bytes")
 
         def close(self) -> None:
             self.send_held()

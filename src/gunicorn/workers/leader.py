@@ -30,6 +30,7 @@ from gunicorn.workers.base import Worker
 from gunicorn.workers.channels import ListenerChannel, WakeupChannel
 from gunicorn.workers.client import READING, SENDING
 from gunicorn.workers.connection import ConnectionLife
+from gunicorn.workers.line import ROUND_SHARE
 from gunicorn.workers.loop import TICK
 from gunicorn.workers.outside import OutsideLoop
 from gunicorn.workers.poller import READ, WRITE
@@ -137,14 +138,19 @@ class LeaderLoop(OutsideLoop):
         self.lock.release()
 
     def work_once(self, seat: Seat) -> None:
-        if self.owed:
-            self.pay()
-        elif self.waiting:
-            self.serve_waiting()
-        elif self.leader is seat:
+        for _ in range(len(self.owed) + len(self.waiting)):
+            if self.owed:
+                self.pay()
+            elif self.waiting and not self.over:
+                self.serve_waiting()
+        if self.leader is seat:
             self.lead(seat)
-        else:
+        elif not (self.owed or self.waiting) or self.is_missed():
             self.rest(seat)
+
+    def is_missed(self) -> bool:
+        """Whether those in line have nobody who serves them: the guard leads, and must not."""
+        return bool(self.line) and self.leader is self.guard and self.for_anything is not None
 
     def rest(self, seat: Seat) -> None:
         """Sleep until there is something to do."""
@@ -153,6 +159,7 @@ class LeaderLoop(OutsideLoop):
             if self.for_anything is not None:
                 self.leader = seat
                 self.resume()
+                self.lead(seat)
                 return
             self.idle.append(seat)
             self.resume()
@@ -186,7 +193,7 @@ class LeaderLoop(OutsideLoop):
         """Wait for events, and deal with them until the lead is lost."""
         if not self.worker.alive and not self.draining:
             self.begin_drain()
-        timeout = max(self.next_tick - monotonic(), 0.0)
+        timeout = 0.0 if self.calls_for(seat) else max(self.next_tick - monotonic(), 0.0)
         seat.connection = None
         self.lock.release()
         try:
@@ -195,6 +202,7 @@ class LeaderLoop(OutsideLoop):
             self.lock.acquire()
             self.seat = seat
         self.ready = len(events)
+        self.line.share = ROUND_SHARE
         self.refresh_clock()
         if self.leader is not seat:
             return
@@ -202,10 +210,29 @@ class LeaderLoop(OutsideLoop):
             self.keep(seat, events)
         else:
             self.serve(seat, events)
+            if self.leader is seat:
+                self.line.serve(self.give_turn)
         if self.flush_access_log is not None:
             self.flush_access_log()
         if self.draining and self.leader is seat:
             self.end_when_drained()
+
+    def calls_for(self, seat: Seat) -> bool:
+        """Whether there are connections in line for `seat`; the guard only hands over for them."""
+        return bool(self.line) and (seat is not self.guard or bool(self.idle))
+
+    def line_up(self, connection: ConnectionLife) -> None:
+        self.detach(connection)
+        self.line.connections.append(connection)
+        if self.seat is not self.leader:
+            # Who leads may be waiting for something else.
+            self.wake_poller()
+
+    def give_turn(self, connection: ConnectionLife) -> bool:
+        seat = self.seat
+        seat.connection = connection
+        connection.on_event(READ)
+        return self.leader is seat
 
     def wait(self, seat: Seat, timeout: float) -> list[tuple[int, int]]:
         """Wait for events, as `seat`, which leads."""
@@ -246,7 +273,7 @@ class LeaderLoop(OutsideLoop):
                 channel.on_event(mask)
                 if self.leader is not seat:
                     return
-        if self.idle and (wanted or self.waiting or self.owed):
+        if self.idle and (wanted or self.waiting or self.owed or self.line):
             self.hand_over(self.idle.pop())
         elif wanted:
             self.stop_accepting()

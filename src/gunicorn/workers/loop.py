@@ -3,7 +3,8 @@
     while alive:
         wait for listeners, connections and signals
         twice a second: heartbeat, clock, connections whose time is up
-        let each that is ready go on where it is
+        let each that is ready go on where it is, for a turn
+        let those go on whose last turn was not enough, the first in line first, for a while
 
 The application is called from within (`handle`), so one request runs at a time. When the worker
 is told to stop, the listeners are let go, what was begun is finished, and the rest is closed.
@@ -30,6 +31,7 @@ from gunicorn.workers.failure import from_user_code
 from gunicorn.workers.farewell import Farewell
 from gunicorn.workers.handler import RequestHandler, errors_streams
 from gunicorn.workers.implementation import choose
+from gunicorn.workers.line import ROUND_SHARE, Line
 from gunicorn.workers.policy import connection_timeouts, http_policy
 from gunicorn.workers.poller import READ, WRITE, Poller, new_poller
 from gunicorn.workers.response_spool import ResponseSpool
@@ -121,6 +123,7 @@ class EventLoop:
         self.resume_at = 0.0
         self.ready = 0
         """How many channels have their turn in this round."""
+        self.line = Line()
         self.exhausted = Complaint(worker.log.error)
         self.crowded = Complaint(worker.log.warning)
         self.sweeping = False
@@ -190,17 +193,26 @@ class EventLoop:
 
     def step(self) -> None:
         """Wait for something to happen, at most until the next tick, and deal with it."""
+        line = self.line
         try:
-            events = self.poller.poll(max(self.next_tick - monotonic(), 0.0))
+            events = self.poller.poll(0.0 if line else max(self.next_tick - monotonic(), 0.0))
         except BaseException as error:
             if not self.survives(error):
                 raise
             events = []
         self.ready = len(events)
+        line.share = ROUND_SHARE
         self.refresh_clock()
         self.dispatch(events, self.channels)
+        if line:
+            line.serve(self.give_turn)
         if self.flush_access_log is not None:
             self.flush_access_log()
+
+    def give_turn(self, connection: ConnectionLife) -> bool:
+        """Let a connection go on that stood in line; whether the next one may."""
+        self.dispatch([(connection.fd, READ)], self.channels)
+        return True
 
     def refresh_clock(self) -> float:
         """Bring `now` up to date; long batches of requests tick from here."""
@@ -417,6 +429,11 @@ class EventLoop:
 
     # For connections
 
+    def line_up(self, connection: ConnectionLife) -> None:
+        """Give `connection` another turn when the others have had theirs."""
+        connection.want(READ)
+        self.line.connections.append(connection)
+
     def lend(self, _connection: ConnectionLife, sock: socket.socket) -> Any:
         """Return what the application finds in `environ["gunicorn.socket"]`."""
         return sock
@@ -432,6 +449,8 @@ class EventLoop:
 
     def keeps_waiting(self, connection: ConnectionLife) -> bool:
         """Whether a connection could go on, and it is the worker that has no time for it."""
+        if connection.off_since:
+            return True
         ready = poll()
         ready.register(connection.fd, WRITE if connection.state == SENDING else READ)
         return bool(ready.poll(0))

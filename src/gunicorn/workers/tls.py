@@ -89,12 +89,12 @@ class TLSConnection(Connection):
     def read(self) -> None:
         super().read()
         # Bytes that are decrypted already do not make the socket readable.
-        while self.state == READING and self.sock.pending():
+        while self.state == READING and not self.off_since and self.sock.pending():
             super().read()
 
     def flush(self) -> None:
         super().flush()
-        while self.state == READING and self.sock.pending():
+        while self.state == READING and not self.off_since and self.sock.pending():
             super().read()
 
     # The end. A stream that is whole ends with close_notify, one that is cut without.
