@@ -4,7 +4,7 @@ The arbiter makes the board before it forks, so the same pages are mapped into e
 (`mmap(-1, size)`, anonymous and shared). A worker writes only its own slot; the arbiter, and
 whoever reports statistics, only read. Some cells are the other way round: the arbiter writes and
 the worker reads (CLOSING, STOPPING, GIVEN_UP, SHARED). Each cell has one writer; there is
-therefore no lock.
+therefore no lock. Only good will holds workers to that, so what is read is checked (`Slot.read`).
 
 Why not a file whose modification time is the heartbeat: a file lives on some file system, a slow
 disk under it stops the worker that only wanted to say it is alive, and every container needs
@@ -55,6 +55,9 @@ GIVEN_UP = 11
 SHARED = 12
 """1.0 while somebody outside this server may accept from the listeners. Written by the arbiter."""
 
+LARGEST = 2.0**53
+"""What is above it is no number that anybody wrote in earnest: it could not be counted up."""
+
 FRESH = 1.0
 """Seconds for which a heartbeat says that its worker runs."""
 
@@ -87,14 +90,22 @@ class Slot:
         """Record a sign of life."""
         self.cells[HEARTBEAT] = time.monotonic()
 
+    def read(self, index: int) -> float:
+        """The number in a cell; 0.0 when it is no number, negative, or beyond LARGEST.
+
+        The whole board is mapped into every worker, and what runs there may write anything.
+        """
+        value = float(self.cells[index])
+        return value if 0.0 <= value <= LARGEST else 0.0
+
     def last_update(self) -> float:
         """Return the monotonic time of the last sign of life, in seconds."""
-        return float(self.cells[HEARTBEAT])
+        return self.read(HEARTBEAT)
 
     @property
     def booted(self) -> bool:
         """Whether the worker has loaded its application."""
-        return bool(self.cells[BOOTED])
+        return bool(self.read(BOOTED))
 
     @booted.setter
     def booted(self, value: bool) -> None:
@@ -103,12 +114,12 @@ class Slot:
     @property
     def booted_at(self) -> float:
         """Monotonic time at which the application was loaded, in seconds; 0.0 before."""
-        return float(self.cells[BOOTED])
+        return self.read(BOOTED)
 
     @property
     def requests(self) -> int:
         """Requests answered since the worker started."""
-        return int(self.cells[REQUESTS])
+        return int(self.read(REQUESTS))
 
     @requests.setter
     def requests(self, value: int) -> None:
@@ -117,7 +128,7 @@ class Slot:
     @property
     def busy_since(self) -> float:
         """Monotonic time at which the request being answered began; 0.0 when idle."""
-        return float(self.cells[BUSY_SINCE])
+        return self.read(BUSY_SINCE)
 
     @busy_since.setter
     def busy_since(self, value: float) -> None:
@@ -126,7 +137,7 @@ class Slot:
     @property
     def connections(self) -> int:
         """Client connections that are open."""
-        return int(self.cells[CONNECTIONS])
+        return int(self.read(CONNECTIONS))
 
     @connections.setter
     def connections(self, value: int) -> None:
@@ -135,7 +146,7 @@ class Slot:
     @property
     def pid(self) -> int:
         """Process id of the worker; 0 before the fork."""
-        return int(self.cells[PID])
+        return int(self.read(PID))
 
     @pid.setter
     def pid(self, value: int) -> None:
@@ -144,7 +155,7 @@ class Slot:
     @property
     def generation(self) -> int:
         """Number of the generation the worker belongs to."""
-        return int(self.cells[GENERATION])
+        return int(self.read(GENERATION))
 
     @generation.setter
     def generation(self, value: int) -> None:
@@ -153,7 +164,7 @@ class Slot:
     @property
     def spent(self) -> bool:
         """Whether the worker wishes for a successor."""
-        return bool(self.cells[SPENT])
+        return bool(self.read(SPENT))
 
     @spent.setter
     def spent(self, value: bool) -> None:
@@ -162,7 +173,7 @@ class Slot:
     @property
     def closing(self) -> int:
         """The listeners that will be closed by everybody, as bits by their index."""
-        return int(self.cells[CLOSING])
+        return int(self.read(CLOSING))
 
     @closing.setter
     def closing(self, value: int) -> None:
@@ -171,7 +182,7 @@ class Slot:
     @property
     def stopping(self) -> bool:
         """Whether the server is about to stop."""
-        return bool(self.cells[STOPPING])
+        return bool(self.read(STOPPING))
 
     @stopping.setter
     def stopping(self, value: bool) -> None:
@@ -180,7 +191,7 @@ class Slot:
     @property
     def given_up(self) -> bool:
         """Whether the arbiter takes the worker for hanging."""
-        return bool(self.cells[GIVEN_UP])
+        return bool(self.read(GIVEN_UP))
 
     @given_up.setter
     def given_up(self, value: bool) -> None:
@@ -189,7 +200,7 @@ class Slot:
     @property
     def shared(self) -> bool:
         """Whether another arbiter, or the service manager, has the listeners too."""
-        return bool(self.cells[SHARED])
+        return bool(self.read(SHARED))
 
     @shared.setter
     def shared(self, value: bool) -> None:

@@ -289,10 +289,14 @@ def worker(pid: int, *, booted: bool = False) -> Any:
     return SimpleNamespace(pid=pid, tmp=slot)
 
 
+def add(pool: WorkerPool, made: Any, of: Generation) -> Member:
+    return pool.add(made, of, made.tmp.last_update())
+
+
 def test_pool_groups_by_generation() -> None:
     pool, one, two = WorkerPool(), generation(1), generation(2)
-    first, second = pool.add(worker(11), one), pool.add(worker(12), one)
-    third = pool.add(worker(13), two)
+    first, second = add(pool, worker(11), one), add(pool, worker(12), one)
+    third = add(pool, worker(13), two)
     assert list(pool.workers) == [11, 12, 13]
     assert pool.serving(one) == [first, second]
     first.retired = 1.0
@@ -306,8 +310,8 @@ def test_pool_groups_by_generation() -> None:
 def test_pool_knows_the_silent_and_the_overdue() -> None:
     pool = WorkerPool()
     patient, strict = generation(1, timeout=0), generation(2, timeout=10, graceful=5)
-    pool.add(worker(1), patient)
-    watched = pool.add(worker(2), strict)
+    add(pool, worker(1), patient)
+    watched = add(pool, worker(2), strict)
     now = watched.started
     watched.worker.tmp.notify()
     watched.started -= 1
@@ -323,9 +327,9 @@ def test_pool_knows_the_silent_and_the_overdue() -> None:
 
 
 def test_a_heartbeat_counts_as_booted() -> None:
-    member = Member(worker(1), generation(1), time.monotonic() + 0.5)
+    member = Member(worker(1), generation(1), time.monotonic())
     assert not member.booted
-    member.worker.tmp.cells[0] = member.started + 1
+    member.worker.tmp.notify()
     assert member.booted
 
 
@@ -341,13 +345,13 @@ def test_a_worker_that_does_not_notify_has_booted_a_moment_after_loading() -> No
 def test_each_booted_worker_retires_one_old() -> None:
     pool, old, new = WorkerPool(), generation(1), generation(2)
     for pid in (1, 2, 3):
-        pool.add(worker(pid, booted=True), old).worker.tmp.notify()
+        add(pool, worker(pid, booted=True), old).worker.tmp.notify()
     started: list[Member] = []
     retired: list[int] = []
     for count in range(1, 4):
         step = pool.passage(new, 3)
         assert (step.retire, step.start) == ([], 1), "one beyond the number wanted"
-        started.append(pool.add(worker(3 + count), new))
+        started.append(add(pool, worker(3 + count), new))
         assert pool.passage(new, 3).start == 0, "the surge is used up"
         started[-1].worker.tmp.notify()
         step = pool.passage(new, 3)
@@ -362,21 +366,21 @@ def test_each_booted_worker_retires_one_old() -> None:
 def test_fewer_workers_are_wanted_than_there_were() -> None:
     pool, old, new = WorkerPool(), generation(1), generation(2)
     for pid in (1, 2, 3):
-        pool.add(worker(pid, booted=True), old).worker.tmp.notify()
+        add(pool, worker(pid, booted=True), old).worker.tmp.notify()
     assert pool.passage(new, 1).retire == [], "all serve until the new one does"
     assert pool.passage(new, 1).start == 1
-    pool.add(worker(4), new).worker.tmp.notify()
+    add(pool, worker(4), new).worker.tmp.notify()
     assert [member.pid for member in pool.passage(new, 1).retire] == [1, 2, 3]
 
 
 def test_a_worn_worker_goes_when_its_successor_has_booted() -> None:
     pool, only = WorkerPool(), generation(1)
-    members = [pool.add(worker(pid, booted=True), only) for pid in (1, 2)]
+    members = [add(pool, worker(pid, booted=True), only) for pid in (1, 2)]
     for member in members:
         member.worker.tmp.notify()
     members[1].worker.tmp.spent = True
     assert (pool.passage(only, 2).retire, pool.passage(only, 2).start) == ([], 1)
-    fresh = pool.add(worker(3), only)
+    fresh = add(pool, worker(3), only)
     assert (pool.passage(only, 2).retire, pool.passage(only, 2).start) == ([], 0)
     fresh.worker.tmp.notify()
     assert (pool.passage(only, 2).retire, pool.passage(only, 2).start) == ([members[1]], 0)
@@ -392,7 +396,7 @@ def test_the_surge_is_a_number_or_a_share(surge: int | str, wanted: int, beyond:
     assert made.beyond(wanted) == beyond
     pool = WorkerPool()
     for pid in range(wanted):
-        pool.add(worker(pid, booted=True), generation(0)).worker.tmp.notify()
+        add(pool, worker(pid, booted=True), generation(0)).worker.tmp.notify()
     assert pool.passage(made, wanted).start == min(beyond, wanted)
 
 

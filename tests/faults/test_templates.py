@@ -122,6 +122,7 @@ def nworkers_changed(server, new, old):
     files = {"app.py": VERSION, "gunicorn.conf.py": f"{conf}bind = '127.0.0.1:{port}'\n"}
     options = {"bind": "", "address": ("127.0.0.1", port), "files": files}
     server = serve("-w", "2", "--preload", **options)
+    server.wait_workers(3)
     (tmp_path / "gunicorn.conf.py").write_text(
         f"{conf}bind = ['127.0.0.1:{port}', 'unix:added.sock']\n"
     )

@@ -8,7 +8,6 @@ happen to it. `Arbiter.run` tells the story; each step is a method of its own.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -16,15 +15,15 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gunicorn import SERVER_SOFTWARE, __version__, certificates, proctitle, systemd
-from gunicorn.arbiter import child, commands, requirements, rollover, shutdown
+from gunicorn.arbiter import child, commands, pidfile, requirements, rollover, shutdown
 from gunicorn.arbiter.generation import Application, Generation
 from gunicorn.arbiter.listeners import Listeners
-from gunicorn.arbiter.pidfile import Pidfile
 from gunicorn.arbiter.preload import Preload
 from gunicorn.arbiter.reaper import ended_children
 from gunicorn.arbiter.refork import Refork
 from gunicorn.arbiter.signals import SignalQueue, name_of
-from gunicorn.arbiter.template import Template, succeed
+from gunicorn.arbiter.template_process import succeed
+from gunicorn.arbiter.templates import Templates
 from gunicorn.arbiter.upgrade import Upgrade
 from gunicorn.arbiter.watch import Watch
 from gunicorn.arbiter.workforce import Workforce
@@ -35,6 +34,7 @@ from gunicorn.workers import provisions
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.rollover import Rollover
+    from gunicorn.arbiter.template import Template
     from gunicorn.config import Config
     from gunicorn.glogging import Logger
     from gunicorn.sock import Listener
@@ -63,7 +63,7 @@ class Arbiter:
         self.listeners = Listeners()
         self.upgrade = Upgrade(self)
         self.watchdog = systemd.Watchdog()
-        self.pidfile: Pidfile | None = None
+        self.pidfile: pidfile.Pidfile | None = None
         self.rollover: Rollover | None = None
         self.reload_wanted = False
         self.ready = False
@@ -75,6 +75,7 @@ class Arbiter:
         self.log: Logger = self.cfg.logger_class(self.cfg)
         self.log_cfg = self.cfg
         self.workforce = Workforce(self)
+        self.template_processes = Templates(self)
         self.watch = Watch(self)
         self.preload = Preload(self)
         self.refork = Refork(self)
@@ -125,7 +126,7 @@ class Arbiter:
         self.log.info("Starting gunicorn %s", __version__)
         self.signals.install()
         self.lifeline = os.pipe()
-        self.settle_pidfile()
+        pidfile.settle(self)
         self.call_first_hook("on_starting")
         self.prepare(self.cfg)
         self.listeners.open(self.cfg, self.log)
@@ -146,11 +147,13 @@ class Arbiter:
         try:
             for signum in came:
                 self.obey(signum)
+            self.template_processes.listen()
             self.reap_workers()
             self.watchdog.look()
             if self.stopping:
                 return
             self.watch.look()
+            self.template_processes.look()
             self.look_at_certificates()
             self.preload.look()
             self.refork.look()
@@ -188,7 +191,7 @@ class Arbiter:
         try:
             self.call_hook("on_exit", self)
         finally:
-            self.remove_pidfile()
+            pidfile.remove(self)
 
     def close_listeners(self) -> None:
         """Stop accepting; what is beside another arbiter stays open there."""
@@ -221,8 +224,8 @@ class Arbiter:
         return [self.generation, *([self.rollover.old] if self.rollover else [])]
 
     def templates(self) -> list[Template]:
-        """The processes that workers are forked from."""
-        return [each.template for each in self.generations() if each.template is not None]
+        """The processes that workers are forked from, or were."""
+        return list(self.template_processes)
 
     @property
     def num_workers(self) -> int:
@@ -302,37 +305,6 @@ class Arbiter:
         """In a copy of a worker: be the template of its generation."""
         succeed(self, generation, channel)
 
-    def settle_pidfile(self) -> None:
-        """Have the pidfile that is configured now; beside an older arbiter its name ends in `.2`.
-
-        HaltServer when it belongs to another process, or cannot be written.
-        """
-        wanted = self.cfg.pidfile and self.cfg.pidfile + (".2" if self.upgrade.parent else "")
-        if self.pidfile is not None and wanted:
-            self.pidfile.rename(wanted)
-        elif self.pidfile is not None:
-            self.pidfile.unlink()
-            self.pidfile = None
-        elif wanted:
-            pidfile = Pidfile(wanted)
-            pidfile.create(self.pid)
-            self.pidfile = pidfile
-
-    def remove_pidfile(self) -> None:
-        """At the end: remove the pidfile if it is still this arbiter's."""
-        try:
-            if self.pidfile is not None:
-                self.pidfile.unlink()
-        except (HaltServer, OSError) as error:
-            self.log.warning("The pidfile stays: %s", error)
-
-    def move_pidfile(self) -> None:
-        """Settle the pidfile in mid-service, where a failure is no reason to end."""
-        try:
-            self.settle_pidfile()
-        except HaltServer as halt:
-            self.log.log(logging.ERROR, "%s", halt.reason)
-
     def use_logs(self, cfg: Config) -> None:
         """Log as `cfg` says. ConfigError when that is impossible."""
         before, self.log_cfg = self.log_cfg, cfg
@@ -345,7 +317,7 @@ class Arbiter:
 
     def reap_workers(self) -> None:
         """Collect every child that ended: workers, a newer arbiter, and orphans left to PID 1."""
-        for death in ended_children():
+        for death in ended_children(self.template_processes.listen):
             if death.pid == self.upgrade.child:
                 self.upgrade.ended(death)
             elif self.preload.ended(death):
@@ -372,7 +344,7 @@ class Arbiter:
         longest = max(0.0, min(PAUSE, self.watchdog.left()))
         if self.faults:
             return longest
-        if self.rollover or not self.ready or self.workforce.in_motion:
+        if self.rollover or not self.ready or self.workforce.in_motion or self.refork.member:
             return min(ATTENTIVE, longest)
         now = time.monotonic()
         events = (self.workforce.backoff.until, self.stop_at or 0.0)

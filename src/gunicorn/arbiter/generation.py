@@ -11,6 +11,8 @@ import math
 import socket
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gunicorn.arbiter import messages
+
 if TYPE_CHECKING:
     from gunicorn.arbiter.template import Template
     from gunicorn.certificates import Certificates
@@ -83,6 +85,7 @@ class Generation:
         made.surge = cfg.reload_surge
         if made.refork_after:
             made.seed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            messages.authenticate(made.seed[0])
         return made
 
     def beyond(self, wanted: int) -> int:
@@ -94,7 +97,7 @@ class Generation:
     def end_template(self) -> None:
         """No more workers of this generation will be forked."""
         if self.template is not None:
-            self.template.end()
+            self.template.leave()
             self.template = None
         if self.seed is not None:
             for channel in self.seed:

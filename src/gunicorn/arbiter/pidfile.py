@@ -21,12 +21,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import stat
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from gunicorn.errors import HaltServer
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter.arbiter import Arbiter
 
 SLACK = 1.0
 """Seconds by which the two clocks that are compared (files, processes) may be apart."""
@@ -100,6 +105,40 @@ class Pidfile:
             ) from error
         self.let_go()
         self._held = fd
+
+
+def settle(arbiter: Arbiter) -> None:
+    """Have the pidfile that is configured now; beside an older arbiter its name ends in `.2`.
+
+    HaltServer when it belongs to another process, or cannot be written.
+    """
+    wanted = arbiter.cfg.pidfile and arbiter.cfg.pidfile + (".2" if arbiter.upgrade.parent else "")
+    if arbiter.pidfile is not None and wanted:
+        arbiter.pidfile.rename(wanted)
+    elif arbiter.pidfile is not None:
+        arbiter.pidfile.unlink()
+        arbiter.pidfile = None
+    elif wanted:
+        pidfile = Pidfile(wanted)
+        pidfile.create(arbiter.pid)
+        arbiter.pidfile = pidfile
+
+
+def move(arbiter: Arbiter) -> None:
+    """Settle the pidfile in mid-service, where a failure is no reason to end."""
+    try:
+        settle(arbiter)
+    except HaltServer as halt:
+        arbiter.log.log(logging.ERROR, "%s", halt.reason)
+
+
+def remove(arbiter: Arbiter) -> None:
+    """At the end: remove the pidfile if it is still this arbiter's."""
+    try:
+        if arbiter.pidfile is not None:
+            arbiter.pidfile.unlink()
+    except (HaltServer, OSError) as error:
+        arbiter.log.warning("The pidfile stays: %s", error)
 
 
 def _check_free(path: str, pid: int, now: float) -> None:

@@ -43,6 +43,7 @@ class Member:
         self.worker = worker
         self.generation = generation
         self.started = started
+        self._heard = started
 
     @property
     def pid(self) -> int:
@@ -55,10 +56,21 @@ class Member:
         Having loaded the application is not enough: an ASGI application may then still refuse to
         start (its lifespan). A loop that is slow to notify counts a moment after the loading.
         """
-        slot = self.worker.tmp
-        if slot.last_update() > self.started:
+        if self.heard > self.started:
             return True
-        return slot.booted and time.monotonic() - slot.booted_at > SETTLING
+        loaded = self.worker.tmp.booted_at
+        return bool(loaded) and time.monotonic() - loaded > SETTLING
+
+    @property
+    def heard(self) -> float:
+        """When the worker last gave a sign of life; `started` before the first.
+
+        Any worker can write to the scoreboard, so only a time that can be counts.
+        """
+        beat = self.worker.tmp.last_update()
+        if self._heard < beat <= time.monotonic():
+            self._heard = beat
+        return self._heard
 
     @property
     def worn(self) -> bool:
@@ -88,9 +100,9 @@ class WorkerPool:
     def __len__(self) -> int:
         return len(self.members)
 
-    def add(self, worker: Worker, generation: Generation) -> Member:
-        """Take in a worker that has just been forked (its pid is set)."""
-        member = Member(worker, generation, worker.tmp.last_update())
+    def add(self, worker: Worker, generation: Generation, started: float) -> Member:
+        """Take in a worker that was forked after the monotonic time `started` (its pid is set)."""
+        member = Member(worker, generation, started)
         self.workers[worker.pid] = worker
         self.members[worker.pid] = member
         return member

@@ -56,25 +56,26 @@ class Preload:
         """At the start: wait until the application is loaded. HaltServer when it cannot be."""
         arbiter = self.arbiter
         template = arbiter.generation.template
-        while template is not None and not template.ready() and not arbiter.stopping:
+        while template is not None and not template.loaded and not arbiter.stopping:
             for signum in arbiter.signals.wait(0.02):
                 arbiter.obey(signum)
+            arbiter.template_processes.listen()
             arbiter.reap_workers()
             self.look()
 
     def template_of(self, generation: Generation) -> Template | None:
-        """The template to fork from, once it is ready; one that died is replaced."""
+        """The template to fork from, when it is ready; one that died is replaced."""
         if generation.template is None and generation.wants_template:
             generation.template = Template.start(self.arbiter, generation)
         template = generation.template
-        return template if template is not None and template.ready() else None
+        return template if template is not None and template.ready else None
 
     def look(self) -> None:
         """End a template that takes longer than `boot_timeout` to load the application."""
         now = time.monotonic()
         for generation in self.arbiter.generations():
             template, limit = generation.template, generation.boot_timeout
-            if template is None or not limit or template.ready():
+            if template is None or not limit or template.loaded:
                 continue
             lasting = now - template.started - limit
             if lasting > 0 and not template.overdue:
@@ -93,17 +94,13 @@ class Preload:
         HaltServer when it was to be the first, and cannot load the application.
         """
         arbiter = self.arbiter
-        for generation in arbiter.generations():
-            template = generation.template
-            if template is not None and template.pid == death.pid:
-                break
-        else:
+        was_asked = {template.pid for template in arbiter.templates() if template.left_at}
+        template = arbiter.template_processes.ended(death)
+        if template is None:
             return False
-        generation.template = None
-        template.ended = True
-        template.channel.close()
-        if arbiter.stopping:
+        if arbiter.stopping or death.pid in was_asked:
             return True
+        generation = template.generation
         how = death.signal_name or f"code {death.code}"
         rollover = arbiter.rollover
         if rollover is not None and generation is rollover.new and not template.loaded:

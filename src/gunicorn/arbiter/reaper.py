@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from gunicorn.arbiter.signals import name_of
@@ -59,10 +59,17 @@ class Death(NamedTuple):
         return level, line
 
 
-def ended_children() -> Iterator[Death]:
-    """Collect every child that has ended, without waiting for one."""
+def ended_children(listen: Callable[[], None] | None = None) -> Iterator[Death]:
+    """Collect every child that has ended, without waiting for one.
+
+    `listen` is called when one has ended and is not collected yet: to hear what it said before.
+    """
     while True:
         try:
+            if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return
+            if listen is not None:
+                listen()
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return

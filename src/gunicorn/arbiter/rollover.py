@@ -16,12 +16,13 @@ import time
 from typing import TYPE_CHECKING
 
 from gunicorn import certificates, proctitle
-from gunicorn.arbiter import child
+from gunicorn.arbiter import child, pidfile
 from gunicorn.arbiter.generation import Generation
 from gunicorn.errors import AppImportError, ConfigError, HaltServer
 
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
+    from gunicorn.arbiter.template import Template
 
 FAILURES = 3
 """New workers that may fail to boot when others of their generation have booted."""
@@ -69,8 +70,8 @@ class Rollover:
         self.old_workers = arbiter.num_workers
         self.old_sockets = list(arbiter.listeners.sockets)
         self.parted = False
-        self.parting = 0
-        """Process id of the old template once it was ended, to be rid of the sockets it has."""
+        self.parting: Template | None = None
+        """The old template, once it was asked to retire, to be rid of the sockets it has."""
         arbiter.notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             self._begin()
@@ -124,9 +125,9 @@ class Rollover:
         """
         self.parted = True
         if self.drop_old_listeners() and self.old.template is not None:
-            self.parting = self.old.template.pid
+            self.parting = self.old.template
             self.old.end_template()
-        return not (self.parting and _is_there(self.parting))
+        return self.parting is None or self.parting.retired or bool(self.parting.ended_at)
 
     def drop_old_listeners(self) -> bool:
         """Close the sockets that only the old generation served; whether there were any."""
@@ -174,7 +175,7 @@ class Rollover:
         arbiter.rollover = None
         self.drop_old_listeners()
         self.old.end_template()
-        arbiter.move_pidfile()
+        pidfile.move(arbiter)
         proctitle.set_title(f"master [{arbiter.proc_name}]")
         self._tell_changes()
         arbiter.notify(f"READY=1\nSTATUS=Serving at {arbiter.listeners}")
@@ -187,12 +188,3 @@ class Rollover:
             arbiter.log.info("Listening at: %s (%s)", arbiter.listeners, arbiter.pid)
         if new.worker_class is not old.worker_class:
             arbiter.log.info("Using worker: %s", new.cfg.worker_class_str)
-
-
-def _is_there(pid: int) -> bool:
-    """Whether a child has not been reaped yet."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -46,13 +46,13 @@ def end_delay(arbiter: Arbiter) -> None:
 
 
 def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
-    """Return when no worker is left."""
+    """Return when no worker is left, nor a template, which ends after its workers."""
     pool = arbiter.workforce.pool
     asked = time.monotonic()
     deadline = asked + arbiter.cfg.graceful_timeout
     insisted = False
     arbiter.workforce.end_all(graceful=graceful)
-    while len(pool) and (now := time.monotonic()) < deadline:
+    while _anybody(arbiter) and (now := time.monotonic()) < deadline:
         for signum in arbiter.signals.wait(min(0.1, deadline - now)):
             if signum == signal.SIGUSR1:
                 arbiter.reopen_logs()
@@ -69,8 +69,7 @@ def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
         if not (graceful or insisted) and now - asked > INSIST:
             insisted = True
             arbiter.workforce.signal_all(signal.SIGINT)
-        arbiter.watchdog.look()
-        arbiter.reap_workers()
+        _take_note(arbiter)
     if len(pool):
         arbiter.log.warning("Killing workers that did not stop: %s", sorted(pool.workers))
         if graceful:
@@ -79,11 +78,28 @@ def end_workers(arbiter: Arbiter, *, graceful: bool) -> None:
             _await_the_killed(arbiter, PATIENCE)
         arbiter.workforce.signal_all(signal.SIGKILL)
         _await_the_killed(arbiter, LAST_WAIT)
+    if arbiter.template_processes.running():
+        # Those whose workers took all the time have a moment of their own.
+        _await_the_killed(arbiter, PATIENCE)
+        for template in arbiter.templates():
+            template.signal(signal.SIGKILL)
+        _await_the_killed(arbiter, LAST_WAIT)
+
+
+def _anybody(arbiter: Arbiter) -> bool:
+    return bool(len(arbiter.workforce.pool)) or arbiter.template_processes.running()
+
+
+def _take_note(arbiter: Arbiter) -> None:
+    """Of what has happened meanwhile."""
+    arbiter.watchdog.look()
+    arbiter.template_processes.listen()
+    arbiter.reap_workers()
+    arbiter.template_processes.look()
 
 
 def _await_the_killed(arbiter: Arbiter, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while len(arbiter.workforce.pool) and time.monotonic() < deadline:
+    while _anybody(arbiter) and time.monotonic() < deadline:
         arbiter.signals.wait(0.1)
-        arbiter.watchdog.look()
-        arbiter.reap_workers()
+        _take_note(arbiter)

@@ -15,6 +15,8 @@ import signal
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from gunicorn.arbiter import pidfile
+
 if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
     from gunicorn.arbiter.reaper import Death
@@ -120,7 +122,7 @@ class Upgrade:
         if self.parent and os.getppid() != self.parent:
             arbiter.log.info("Master has been promoted.")
             self.parent = 0
-            arbiter.move_pidfile()
+            pidfile.move(arbiter)
             # It was for the old one to say so; now it is for this one, once it can serve.
             arbiter.ready = False
 

@@ -111,7 +111,7 @@ def hangs(member: Member, now: float) -> str:
         if limit and now - member.started > limit:
             return f"not booted after {now - member.started:.1f} s (the limit is {limit:g} s)"
         return ""
-    silence = now - slot.last_update()
+    silence = now - member.heard
     if generation.timeout and silence > generation.timeout:
         return f"no sign of life for {silence:.1f} s (timeout is {generation.timeout:g} s)"
     since = slot.busy_since

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gunicorn.arbiter.arbiter import Arbiter
     from gunicorn.arbiter.generation import Generation
     from gunicorn.arbiter.reaper import Death
+    from gunicorn.arbiter.template import Birth
     from gunicorn.workers.base import Worker
 
 MEANT = (signal.SIGKILL, *HURRY)
@@ -59,7 +60,8 @@ class Workforce:
         if self._may_retire(passage.retire, generation):
             for member in passage.retire:
                 self.retire(member)
-        for _ in range(min(passage.start, self._at_once())):
+        expected = self.arbiter.template_processes.expected(generation)
+        for _ in range(min(passage.start - expected, self._at_once())):
             if not self.backoff.over(time.monotonic()):
                 break
             self.spawn(generation)
@@ -84,10 +86,10 @@ class Workforce:
         now = time.monotonic()
         if self.ever_booted or now - self.began > HEAD_START:
             return sys.maxsize
-        return max(0, self.cpus - len(self.pool))
+        return max(0, self.cpus - len(self.pool) - self.arbiter.template_processes.expected())
 
     def spawn(self, generation: Generation) -> None:
-        """Fork one worker, unless its template is not ready yet.
+        """Fork one worker, or ask its template for one, unless that is not ready yet.
 
         What keeps it from being forked is logged, and tried again later; HaltServer when no
         worker has ever booted, and none is going to.
@@ -100,24 +102,37 @@ class Workforce:
         slot = self.board.acquire()
         slot.stopping = arbiter.stop_at is not None
         slot.shared = self._shares_listeners()
-        started = slot.last_update()
+        started = time.monotonic()
         try:
             worker = self.make(generation, self.started, slot)
             if template is not None:
-                worker.pid = template.fork(self.started, self.board.index(slot))
+                template.ask(worker, slot, self.board.index(slot))
             else:
                 self._fork(generation, worker)
-            self.pool.add(worker, generation).started = started
+                self.pool.add(worker, generation, started)
         except Exception as error:
             self.board.release(slot)
-            self._note_failed_start(error)
+            self._note_failed_start(child.account(error))
 
-    def _note_failed_start(self, error: Exception) -> None:
+    def take_in(self, birth: Birth, generation: Generation) -> None:
+        """Take in a worker that a template has forked (its pid is set)."""
+        member = self.pool.add(birth.worker, generation, birth.asked)
+        if self.arbiter.stopping:
+            # The others have been asked already.
+            self.signal(member, signal.SIGTERM)
+
+    def take_back(self, birth: Birth, reason: str) -> None:
+        """Note that a template did not fork the worker that it was asked for."""
+        self.board.release(birth.slot)
+        if not self.arbiter.stopping:
+            self._note_failed_start(reason)
+
+    def _note_failed_start(self, reason: str) -> None:
         delay = self.backoff.failed(time.monotonic())
         what = "A worker could not be started"
         if not self.ever_booted and self.backoff.rounds >= BOOT_ROUNDS:
-            raise HaltServer(f"{what}.\n{child.account(error)}", child.WORKER_BOOT_ERROR)
-        self.arbiter.log.error("%s; next attempt in %.1f s\n%s", what, delay, child.account(error))
+            raise HaltServer(f"{what}.\n{reason}", child.WORKER_BOOT_ERROR)
+        self.arbiter.log.error("%s; next attempt in %.1f s\n%s", what, delay, reason)
 
     def make(self, generation: Generation, age: int, slot: Slot) -> Worker:
         """The worker object of a new worker, which lives in it and in its parent."""

@@ -86,10 +86,27 @@ class Siblings:
             return None
         if not message or not rights:
             return None
-        sock = socket.socket(fileno=int.from_bytes(rights[0][2][:DESCRIPTOR_SIZE], "little"))
-        sock.setblocking(False)
+        return _read(message, int.from_bytes(rights[0][2][:DESCRIPTOR_SIZE], "little"))
+
+
+def _read(message: bytes, descriptor: int) -> Given | None:
+    """What a sibling has put into the queue; None, and closed, if that makes no sense.
+
+    A worker that has been taken over may put anything there; it is not to end the others.
+    """
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None
+    try:
         peer, used, variables = json.loads(message)
-        return Given(sock, tuple(peer) if isinstance(peer, list) else peer, used, variables)
+        facts = {name: str(variables[name]) for name in FACTS if name in variables}
+        sock.setblocking(False)
+    except (ValueError, TypeError, OSError, RecursionError):
+        sock.close()
+        return None
+    return Given(sock, tuple(peer) if isinstance(peer, list) else str(peer), bool(used), facts)
 
 
 @cache

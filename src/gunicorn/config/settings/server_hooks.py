@@ -90,7 +90,7 @@ SECTION = Section(
         hook(
             "child_exit",
             ("server", "worker"),
-            "Called in the arbiter when a worker has gone.",
+            "Called in the arbiter when a worker has gone, or a template (then `worker.age` is 0).",
         ),
         hook(
             "worker_exit",
