@@ -84,7 +84,7 @@ def succeed(arbiter: Arbiter, generation: Generation, seed: socket.socket) -> No
 
     Every worker has `seed`, so from here on there is a channel that nobody else has.
     """
-    _wait_for_adoption(arbiter.pid)
+    _wait_for_adoption(arbiter.pid, seed)
     arbiter.signals.forget()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     messages.authenticate(theirs)
@@ -221,7 +221,7 @@ def _fork_on() -> None:
 
 def _tell_of_birth(channel: socket.socket, ppid: int, age: int) -> None:
     """Tell the arbiter, once it is the parent; without it there is nothing to live for."""
-    _wait_for_adoption(ppid)
+    _wait_for_adoption(ppid, channel)
     try:
         with channel:
             channel.send(f"born {age}".encode())
@@ -229,11 +229,16 @@ def _tell_of_birth(channel: socket.socket, ppid: int, age: int) -> None:
         os._exit(0)
 
 
-def _wait_for_adoption(ppid: int) -> None:
-    """Wait until the middleman has ended, and this process is the arbiter's child."""
+def _wait_for_adoption(ppid: int, channel: socket.socket) -> None:
+    """Wait until the middleman has ended, and this process is the child of the arbiter.
+
+    Not longer than the arbiter lives, who has the other end of `channel`.
+    """
     deadline = time.monotonic() + ADOPTION_TIME
-    while os.getppid() != ppid and time.monotonic() < deadline:
-        time.sleep(0.001)
+    closed = poll()
+    closed.register(channel, 0)
+    while os.getppid() != ppid and time.monotonic() < deadline and not closed.poll(1):
+        pass
 
 
 def _take_notice(_signum: int, _frame: FrameType | None) -> None:

@@ -20,7 +20,7 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gunicorn.scoreboard import CLOSING, SHARED
+from gunicorn.scoreboard import SHARED
 
 if TYPE_CHECKING:
     from gunicorn.workers.channels import ListenerChannel
@@ -57,7 +57,7 @@ class Farewell:
         worker.end_copies()
         told = os.getppid() == worker.ppid
         # Without an arbiter each worker takes some.
-        closing = int(loop.cells[CLOSING]) if told else -1
+        closing = worker.tmp.closing if told else -1
         alone = told or not loop.cells[SHARED]
         loop.stop_accepting()
         for index, listener in enumerate(loop.listeners):
