@@ -49,6 +49,11 @@ class Generation:
     """Whether it was said that a worker has more than `max_memory` from the beginning."""
     refork_after: int = 0
     surge: int | str = 1
+    failed_successors: int = 0
+    """Workers that were to replace another one, and did not boot."""
+    stopping_helps: bool | None = None
+    """Whether a successor boots once the worker that it replaces has gone; True to try that."""
+    stopping_helped: bool = False
     certificates: Certificates | None = None
     booted: bool = False
     wants_template: bool = False
@@ -87,6 +92,16 @@ class Generation:
             made.seed = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             messages.authenticate(made.seed[0])
         return made
+
+    @property
+    def stops_first(self) -> bool:
+        """Whether a worker has to be gone before its successor is started."""
+        return self.surge == 0 or bool(self.stopping_helps)
+
+    @property
+    def loads_alone(self) -> bool:
+        """Whether its template may only be started when those of others, and theirs, are gone."""
+        return self.surge == 0 and self.wants_template and self.template is None
 
     def beyond(self, wanted: int) -> int:
         """How many workers there may be on top of `wanted` while some are replaced."""

@@ -136,7 +136,8 @@ class WorkerPool:
         """What brings the workers to `wanted` ones of a generation without a dip.
 
         A successor is started first, and then, for each one that has booted, one of those that
-        are to be replaced goes: the workers of other generations, and the worn ones of this.
+        are to be replaced goes: the workers of other generations, and the worn ones of this. A
+        generation that stops them first has one less meanwhile.
         """
         staying = [one for one in self.serving(generation) if not one.worn]
         leaving = [one for one in self.members.values() if not one.asked_to_go]
@@ -147,6 +148,13 @@ class WorkerPool:
         surplus = staying[: max(0, len(staying) - wanted)]
         staying = staying[len(surplus) :]
         booted = sum(member.booted for member in staying)
+        if generation.stops_first and wanted:
+            going = leaving[:1] if booted + len(leaving) >= wanted else []
+            if generation.loads_alone:
+                going = [one for one in leaving if one.generation is not generation]
+            # Those that were asked to go are there until they have gone.
+            room = wanted - len(self.members)
+            return Passage(surplus + going, max(0, min(room, wanted - len(staying))))
         replaced = len(leaving) - (wanted - booted) if booted or not wanted else 0
         most = max(wanted, len(leaving)) + generation.beyond(wanted)
         room = min(wanted, most - len(leaving)) - len(staying)

@@ -42,7 +42,8 @@ class Preload:
             return
         if self.adopts():
             generation.wants_template = True
-            generation.template = Template.start(self.arbiter, generation)
+            if not self._waits(generation):
+                generation.template = Template.start(self.arbiter, generation)
             return
         self.arbiter.log.info(
             "The application is preloaded in the master, as this system has no child subreaper:"
@@ -66,9 +67,15 @@ class Preload:
     def template_of(self, generation: Generation) -> Template | None:
         """The template to fork from, when it is ready; one that died is replaced."""
         if generation.template is None and generation.wants_template:
+            if self._waits(generation):
+                return None
             generation.template = Template.start(self.arbiter, generation)
         template = generation.template
         return template if template is not None and template.ready else None
+
+    def _waits(self, generation: Generation) -> bool:
+        """Whether others have to be gone before the application can be loaded."""
+        return generation.loads_alone and self.arbiter.template_processes.running()
 
     def look(self) -> None:
         """End a template that takes longer than `boot_timeout` to load the application."""

@@ -84,6 +84,8 @@ class Rollover:
     def advance(self) -> None:
         """Finish when every new worker has booted, and no old one is left."""
         pool = self.arbiter.workforce.pool
+        if self.new.loads_alone and not any(one.generation is self.old for one in pool.all()):
+            self.old.end_template()
         booted = sum(member.booted for member in pool.serving(self.new))
         if booted >= self.arbiter.num_workers and not pool.others(self.new):
             self._finish()
@@ -123,8 +125,10 @@ class Rollover:
         Called before the last of these is asked to go: who closes a listener last takes in the
         connections that wait there, and only a worker can serve them.
         """
-        self.parted = True
-        if self.drop_old_listeners() and self.old.template is not None:
+        dropped = self.drop_old_listeners()
+        # Where the last one is stopped first, its successor may still call the reload off.
+        self.parted = self.new.booted or dropped
+        if dropped and self.old.template is not None:
             self.parting = self.old.template
             self.old.end_template()
         return self.parting is None or self.parting.retired or bool(self.parting.ended_at)
@@ -161,6 +165,7 @@ class Rollover:
             if listener not in self.old_sockets:
                 arbiter.listeners.discard(listener, shared=False)
         arbiter.listeners.sockets = self.old_sockets
+        self.old.listeners = [one for one in self.old.listeners if one.fileno() >= 0]
         arbiter.generation = self.old
         arbiter.app.cfg = self.old.cfg
         arbiter.use_logs(self.old.cfg)

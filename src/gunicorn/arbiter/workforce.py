@@ -33,6 +33,8 @@ MEANT = (signal.SIGKILL, *HURRY)
 """Signals that a worker dies of because somebody wants it to, not because of its application."""
 BOOT_ROUNDS = 5
 """Attempts to boot the first worker before giving up, when workers die without saying why."""
+SUCCESSORS = 2
+"""Successors that may fail to boot before the worker that they replace is stopped first."""
 HEAD_START = 1.0
 """Seconds at the start in which workers are started one for each CPU, until one serves."""
 PLACES = 256
@@ -175,6 +177,8 @@ class Workforce:
         member.noted = True
         member.noted_at = time.monotonic()
         member.generation.booted = self.ever_booted = True
+        member.generation.failed_successors = 0
+        member.generation.stopping_helped |= bool(member.generation.stopping_helps)
 
     @property
     def in_motion(self) -> bool:
@@ -226,6 +230,7 @@ class Workforce:
         if rollover and member.generation is rollover.new and rollover.fails():
             rollover.call_off(f"worker {death.pid} of the new generation failed to boot")
             return
+        self._judge_successor(member.generation)
         delay = self.backoff.failed(now)
         if not self.ever_booted:
             if death.code == child.APP_LOAD_ERROR:
@@ -236,6 +241,25 @@ class Workforce:
             "Worker (pid:%s) failed to boot (%s); next attempt in %.1f s",
             death.pid, death.signal_name or f"code {death.code}", delay,
         )  # fmt: skip
+
+    def _judge_successor(self, generation: Generation) -> None:
+        """Find out whether the old worker is in the way of a successor that failed to boot.
+
+        It may hold what only one process can have. After SUCCESSORS failures it is stopped first;
+        should the next one fail nevertheless, that was not the reason, and no other is stopped.
+        """
+        serving = [one for one in self.pool.serving(generation) if one.booted]
+        worn = [one for one in serving if one.worn]
+        if generation.stopping_helps and not generation.stopping_helped:
+            generation.stopping_helps = False
+        elif worn and len(serving) >= self.arbiter.num_workers and not generation.stops_first:
+            generation.failed_successors += 1
+            if generation.failed_successors >= SUCCESSORS and generation.stopping_helps is None:
+                generation.stopping_helps = True
+                self.arbiter.log.warning(
+                    "%s successors of worker %s failed to boot: it is stopped before the next,"
+                    " as with reload_surge = 0", generation.failed_successors, worn[0].pid,
+                )  # fmt: skip
 
     # -- signals ---------------------------------------------------------------------------------
 

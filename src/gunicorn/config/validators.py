@@ -120,16 +120,16 @@ def worker_count(value: Any) -> int:
 
 
 def count_or_share(value: Any) -> int | str:
-    """A whole number from 1, or a share from 1% to 100% as "25%"."""
+    """A whole number, or a share from 1% to 100% as "25%"."""
     if isinstance(value, str) and value.strip().endswith("%"):
         share = _whole_number(value.strip()[:-1])
         if share is not None and 1 <= share <= 100:
             return f"{share}%"
     else:
         number = _whole_number(value)
-        if number is not None and number >= 1:
+        if number is not None and number >= 0:
             return number
-    raise ValueError('expected a whole number, 1 or more, or a share such as "25%"')
+    raise ValueError('expected a whole number, 0 or more, or a share such as "25%"')
 
 
 def field_limit(value: Any) -> int:

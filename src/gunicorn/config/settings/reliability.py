@@ -17,6 +17,13 @@ SETTINGS = (
 
         A number, or a share of `workers` such as `25%` (rounded up, at least 1). A worker is
         retired when a successor has booted. Those that finish their last requests do not count.
+
+        With 0 a worker is stopped first, and its successor started when it has gone, one after the
+        other: for applications that hold something while they are loaded which only one process
+        can have (a lock, a port). Where there is one worker, clients wait meanwhile. With
+        `preload_app` a reload stops all workers, as the application is loaded once for all.
+        `max_requests` and `worker_max_memory` find out by themselves: after two successors that
+        failed to boot the old worker is stopped first.
         """,
     ),
     Declaration(
