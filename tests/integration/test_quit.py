@@ -101,7 +101,7 @@ def test_the_line_of_a_request_that_took_long_waits_for_no_other(
         assert server.stop(signal.SIGQUIT) == 0
 
 
-@pytest.mark.parametrize("worker_class", ["sync", "sync-siblings", "tornado"])
+@pytest.mark.parametrize("worker_class", ["sync", "sync-siblings", "gevent", "eventlet", "tornado"])
 def test_the_iterable_of_the_application_is_closed(serve: Serve, worker_class: str) -> None:
     """As PEP 3333 promises, whatever ends the response."""
     server = serve(APP, *WORKER_CLASSES[worker_class], "--graceful-timeout", "1")

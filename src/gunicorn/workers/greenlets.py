@@ -142,9 +142,15 @@ class GreenLoop(EventLoop):
         """Serve until the worker is told to stop, then finish what was begun."""
         self.start_accepting()
         self.worker.mind_exit_handler()
-        self.step_until_told()
-        if not self.worker.ends_now:
-            self.drain()
+        try:
+            self.step_until_told()
+            if not self.worker.ends_now:
+                self.drain()
+        except SystemExit:
+            # Told to quit: applications get a moment to close what they have begun.
+            if os.getpid() == self.worker.pid:
+                self.end_calls()
+            raise
         self.worker.surrender = None
         self.main.close()
 
@@ -204,9 +210,7 @@ class GreenLoop(EventLoop):
         self.farewell.serve_queued()
         while self.clients and monotonic() < deadline:
             self.step()
-        self.handler.ends_calls = True
-        attendants = [client.attendant for client in self.clients.values()]
-        self.hub.kill([each.thread for each in attendants if each is not None], LAST_LOOK)
+        self.end_calls()
         for connection in list(self.connections.values()):
             connection.close()
         while self.resting:
@@ -231,6 +235,12 @@ class GreenLoop(EventLoop):
             client.spot.abandon()
             if client.taken is None:
                 yield client.connection.fd
+
+    def end_calls(self) -> None:
+        """End what is in progress, and wait for its clean-up for a moment."""
+        self.handler.ends_calls = True
+        attendants = [client.attendant for client in self.clients.values()]
+        self.hub.kill([each.thread for each in attendants if each is not None], LAST_LOOK)
 
     # Accepting
 
