@@ -70,7 +70,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "arbiter/rollover.py",
-        "        arbiter.move_pidfile()\n",
+        "        pidfile.move(arbiter)\n",
         "",
         "a pidfile that a reload renames stays where it was",
         ("tests/arbiter/test_reload.py::test_logs_and_pidfile_follow_the_configuration",),
@@ -128,9 +128,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("tests/faults/test_templates.py::test_refork_shares_what_a_worker_has_filled",),
     ),
     Mutation(
-        "arbiter/preload.py",
-        "        generation.template = None\n        template.ended = True\n",
-        "        template.ended = True\n",
+        "arbiter/templates.py",
+        "        self._dismiss(template)\n        self._forget(template, template.ended_at)\n",
+        "        self._forget(template, template.ended_at)\n",
         "a template that died is never replaced",
         ("tests/faults/test_templates.py::test_a_template_that_is_killed_is_replaced",),
     ),
