@@ -76,14 +76,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         ("tests/arbiter/test_reload.py::test_logs_and_pidfile_follow_the_configuration",),
     ),
     Mutation(
-        "arbiter/rollover.py",
-        "    elif arbiter.reload_wanted and arbiter.stop_at is None:\n"
-        "        arbiter.reload_wanted = False\n",
-        "    elif arbiter.reload_wanted and arbiter.stop_at is None:\n",
-        "one HUP reloads for ever",
-        ("tests/arbiter/test_reload.py::test_settings_are_taken_anew",),
-    ),
-    Mutation(
         "arbiter/upgrade.py",
         "        arbiter.workforce.note_sharing(shared=True)\n",
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+from gunicorn.arbiter.generation import Generation
 from gunicorn.arbiter.pool import Member, WorkerPool
 from tests.arbiter.conftest import Serve
 from tests.arbiter.test_units import generation, worker
@@ -20,9 +21,14 @@ while os.path.exists("slow"):
 {HELLO}"""
 
 
-def booted(member: Member) -> Member:
-    member.worker.tmp.cells[0] = member.started + 1
-    return member
+def member(pool: WorkerPool, pid: int, of: Generation) -> Member:
+    made = worker(pid)
+    return pool.add(made, of, made.tmp.last_update())
+
+
+def booted(one: Member) -> Member:
+    one.worker.tmp.notify()
+    return one
 
 
 def test_one_less_is_the_one_that_boots(serve: Serve, tmp_path: Path) -> None:
@@ -39,9 +45,9 @@ def test_one_less_is_the_one_that_boots(serve: Serve, tmp_path: Path) -> None:
 
 def test_what_does_not_serve_is_replaced_first() -> None:
     pool, old, new = WorkerPool(), generation(1), generation(2)
-    serves, hangs = booted(pool.add(worker(11), old)), pool.add(worker(12), old)
-    booted(pool.add(worker(21), new))
+    serves, hangs = booted(member(pool, 11, old)), member(pool, 12, old)
+    booted(member(pool, 21, new))
     assert pool.passage(new, 2).retire == [hangs]
     hangs.retired = 1.0
-    booted(pool.add(worker(22), new))
+    booted(member(pool, 22, new))
     assert pool.passage(new, 2).retire == [serves]
