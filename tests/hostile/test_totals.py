@@ -27,6 +27,9 @@ KIB = 1 << 10
 
 APP = """\
 import hashlib
+import threading
+
+together = threading.Barrier(3)
 
 def blocks(path, count):
     for number in range(count):
@@ -34,7 +37,9 @@ def blocks(path, count):
 
 def app(environ, start_response):
     kind, _, rest = environ["PATH_INFO"][1:].partition("/")
-    if kind == "blocks":
+    if kind == "together":
+        together.wait(20)
+    if kind in ("blocks", "together"):
         start_response("200 OK", [("Content-Type", "application/octet-stream")])
         return blocks(rest, int(rest.partition("/")[0]))
     if kind == "whole":
@@ -207,6 +212,28 @@ def test_who_reads_nothing_cannot_keep_the_room_from_others(
         server.wait_for(r"\[WARNING\] A response cannot be kept in a file in .* is taken")
         server.until(lambda: any(is_cut(client) for client in crowd), "room for the others")
         assert server.get("/").status == 200
+        whole = 0
+        for client in crowd:
+            with contextlib.suppress(Truncated, ConnectionResetError):
+                client.answer()
+                whole += 1
+        assert 0 < whole < 3
+
+
+@pytest.mark.parametrize("worker_class", ["gthread", "gevent", "eventlet"])
+def test_calls_that_wait_for_each_others_room_make_way(
+    serve: Serve, spool: Path, worker_class: str
+) -> None:
+    """No response is finished, so none is the loop's to cut: all are in the middle of the call."""
+    server = serve(
+        APP, *WORKER_CLASSES[worker_class], "-c", "conf.py", "--worker-spool-size", "20M",
+        "--response-buffer-size", "256K", "--send-timeout", "600",
+        files={"conf.py": options(spool)},
+    )  # fmt: skip
+    with clients(server, 3) as crowd:
+        for client in crowd:
+            client.send(render(f"GET /together/{14 * MIB // BLOCK} HTTP/1.1\nHost: a"))
+        server.until(lambda: any(is_cut(client) for client in crowd), "room for the others")
         whole = 0
         for client in crowd:
             with contextlib.suppress(Truncated, ConnectionResetError):

@@ -19,6 +19,7 @@ from gunicorn.http.errors import BodyTimeout, IncompleteBody
 from gunicorn.workers.client import IN_SUBCLASSES, RECEIVE_SIZE, ClientSocket
 from gunicorn.workers.outbox import FileRange
 from gunicorn.workers.presence import GONE, HERE, LEAVING_TIME, presence_of
+from gunicorn.workers.shedding import SLOW
 from gunicorn.workers.takeover import was_taken
 from gunicorn.wsgi.response import ClientDisconnected
 
@@ -154,19 +155,39 @@ class CallSide(ClientSocket):
         False when there is room in memory again.
         """
         loop = self.loop
-        deadline = monotonic() + loop.timeouts.send
-        while self.is_behind:
-            if loop.response_spool.keep(self.outbox, data):
-                return True
-            if self.outbox.size <= loop.response_buffer_size:
-                return False
-            # Others may leave some room meanwhile.
-            if not self.wait_once(select.POLLOUT, deadline):
-                if monotonic() >= deadline:
-                    raise ClientDisconnected("it does not read")
-            elif self.catch_up():
-                deadline = monotonic() + loop.timeouts.send
+        since = monotonic()
+        loop.waiting_calls.add(self)
+        try:
+            while self.is_behind:
+                if loop.response_spool.keep(self.outbox, data):
+                    return True
+                if self.outbox.size <= loop.response_buffer_size:
+                    return False
+                if self.keeps_room_from_others(since):
+                    # At once, for the other calls: this one may go on for a while to its end.
+                    self.abort()
+                    raise ClientDisconnected("it does not read, and there is no more room")
+                # Others may leave some room meanwhile.
+                deadline = since + loop.timeouts.send
+                if not self.wait_once(select.POLLOUT, deadline):
+                    if monotonic() >= deadline:
+                        raise ClientDisconnected("it does not read")
+                elif self.catch_up():
+                    since = monotonic()
+        finally:
+            loop.waiting_calls.discard(self)
         return False
+
+    def keeps_room_from_others(self, since: float) -> bool:
+        """Whether calls wait for each other's room in files, and this one has some to give back.
+
+        Nothing of the response has left since then. Connections whose call is over are looked
+        after by the loop (see `shedding.occupants`).
+        """
+        loop = self.loop
+        if monotonic() - since < SLOW or len(loop.waiting_calls) < 2:
+            return False
+        return loop.response_spool.backlog(self.outbox) > 0
 
     def send_early_hints(self, fields: Iterable[tuple[str | bytes, str | bytes]]) -> None:
         """`wsgi.early_hints`: send 103 Early Hints with `fields` (RFC 8297).

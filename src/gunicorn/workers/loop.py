@@ -118,6 +118,8 @@ class EventLoop:
         self.connections: dict[int, ConnectionLife] = {}
         self.listeners = [ListenerChannel(self, sock) for sock in worker.sockets]
         self.large_heads = LargeHeads(self.memory_room)
+        self.waiting_calls: set[object] = set()
+        """Connections whose responses wait for room in files, in the middle of the call."""
         self.farewell = Farewell(self)
         self.accepting = False
         self.resume_at = 0.0
