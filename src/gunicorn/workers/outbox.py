@@ -1,8 +1,10 @@
 """What a connection has yet to send: buffers and ranges of files, in order.
 
-Nothing is copied: a buffer that the kernel took in part stays as a view of the rest. Where the
-kernel cannot send a file (TLS, or the user wants no sendfile), it is read piece by piece, each
-when the one before has left.
+Nothing but small pieces is copied: a buffer that the kernel took in part stays as a view of the
+rest. Small ones are put together, as an object for each would take many times what is in it. What
+counts is what the objects take, of which a view of the last byte keeps all. Where the kernel
+cannot send a file (TLS, or the user wants no sendfile), it is read piece by piece, each when the
+one before has left.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from gunicorn.http.body import SMALL_PIECE
 from gunicorn.workers.room import SMALL, Room
 
 if TYPE_CHECKING:
@@ -46,10 +49,16 @@ class FileRange:
         self.done(self.sent, lost=lost)
 
 
-Queue = deque[memoryview | FileRange]
+Queue = deque["memoryview | bytearray | FileRange"]
+"""A bytearray may still grow, at the end of the queue, until it is its turn to be sent."""
 
 NOTHING = cast(Queue, ())
 """What is queued on most connections at most times: an empty deque takes 760 bytes of each."""
+
+
+def footprint(entry: memoryview | bytearray) -> int:
+    """Bytes of memory that an entry keeps."""
+    return memoryview(entry.obj).nbytes if isinstance(entry, memoryview) else len(entry)
 
 
 class Outbox:
@@ -62,7 +71,7 @@ class Outbox:
         self.room = room
         self.queue = NOTHING
         self.size = 0
-        """Bytes of memory that are queued; files do not count."""
+        """Bytes of memory that the queue takes; files do not count."""
         self.settled = False
         """Whether what is in memory stays there, however much it is."""
 
@@ -75,10 +84,21 @@ class Outbox:
         return bool(self.queue) and isinstance(self.queue[-1], FileRange)
 
     def add(self, data: bytes | memoryview) -> None:
-        view = memoryview(data)
-        if view.nbytes:
-            self.to_fill().append(view)
-            self.resize(view.nbytes)
+        size = len(data)
+        if not size:
+            return
+        queue = self.to_fill()
+        if size >= SMALL_PIECE:
+            view = memoryview(data)
+            queue.append(view)
+            self.resize(footprint(view))
+            return
+        last = queue[-1] if queue else None
+        if isinstance(last, bytearray) and len(last) < SMALL:
+            last += data
+        else:
+            queue.append(bytearray(data))
+        self.resize(size)
 
     def resize(self, size: int) -> None:
         """So many bytes of memory are queued more, or less (below 0)."""
@@ -109,6 +129,9 @@ class Outbox:
         queue = self.queue
         while queue and total < FAIR_SHARE:
             first = queue[0]
+            if isinstance(first, bytearray):
+                # It grows no more, since a view of it cannot be moved.
+                first = queue[0] = memoryview(first)
             try:
                 if isinstance(first, FileRange):
                     total += self.flush_file(descriptor, send, first)
@@ -119,9 +142,9 @@ class Outbox:
                     return total
                 raise
             total += sent
-            self.resize(-sent)
             if sent == first.nbytes:
                 queue.popleft()
+                self.resize(-footprint(first))
             else:
                 queue[0] = first[sent:]
         if not queue:

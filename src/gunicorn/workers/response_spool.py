@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from gunicorn.workers.outbox import FileRange, Outbox, Queue
+from gunicorn.workers.outbox import FileRange, Outbox, Queue, footprint
 from gunicorn.workers.room import Room
 from gunicorn.workers.temporary import NO_ROOM, TemporaryFiles, write_all
 
@@ -34,7 +34,7 @@ class Segment(FileRange):
         super().__init__(descriptor, 0, 0, nobody)
         self.room = room
 
-    def append(self, data: bytes | memoryview) -> None:
+    def append(self, data: bytes | bytearray | memoryview) -> None:
         """Add to the end; raises `OSError`, and then the segment is as before."""
         write_all(self.descriptor, data, self.count)
         self.count += len(data)
@@ -65,7 +65,8 @@ class ResponseSpool:
 
     def move(self, outbox: Outbox) -> bool:
         """Put in files what `outbox` has in memory; False when some of it has to stay."""
-        if self.backlog(outbox) + outbox.size > self.limit:
+        in_memory = (len(each) for each in outbox.queue if not isinstance(each, FileRange))
+        if self.backlog(outbox) + sum(in_memory) > self.limit:
             return False
         old, new = outbox.queue, Queue()
         while old:
@@ -73,7 +74,7 @@ class ResponseSpool:
             if isinstance(entry, FileRange):
                 new.append(entry)
             elif self.append(new, entry):
-                outbox.resize(-entry.nbytes)
+                outbox.resize(-footprint(entry))
             else:
                 break
             old.popleft()
@@ -87,7 +88,7 @@ class ResponseSpool:
         """Bytes of a response that are in files and not yet sent."""
         return sum(each.count - each.sent for each in outbox.queue if isinstance(each, Segment))
 
-    def append(self, queue: Queue, data: bytes | memoryview) -> bool:
+    def append(self, queue: Queue, data: bytes | bytearray | memoryview) -> bool:
         """Put `data` in the file at the end of `queue`, or in a new one."""
         last = queue[-1] if queue else None
         size = len(data)
