@@ -41,9 +41,16 @@ class Place:
 
 @contextlib.contextmanager
 def fleet(
-    root: Path, app: str, configurations: Sequence[str], options: Sequence[str]
+    root: Path,
+    app: str,
+    configurations: Sequence[str],
+    options: Sequence[str],
+    unsaid: Sequence[str] = (),
 ) -> Iterator[list[Place]]:
-    """Serve `app`, the source of a module, once for each of `configurations`; all end well."""
+    """Serve `app`, the source of a module, once for each of `configurations`; all end well.
+
+    No log has any of the words `unsaid` at its end.
+    """
     places = [Place(root / str(number), free_port()) for number in range(len(configurations))]
     for place, configuration in zip(places, configurations, strict=True):
         place.folder.mkdir()
@@ -62,3 +69,6 @@ def fleet(
         for place in places:
             servers.until(place.is_ready, f"the server in {place.folder}")
         yield places
+    for place in places:
+        log = place.log()
+        assert not [words for words in unsaid if words in log], log

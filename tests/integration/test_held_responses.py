@@ -101,6 +101,7 @@ def test_everybody_gets_the_own_response(server: Server) -> None:
                 assert body == (b"x" * 30000 if path == "/large" else path.encode())
 
 
+@pytest.mark.alone
 def test_a_slow_call_keeps_others_back_once(server: Server) -> None:
     paths = ["/a", "/sleep/0.4", "/b"]
     with clients(server, 3) as found:

@@ -381,9 +381,9 @@ class Worker:
         Then the listeners are let go also in the middle of a request, so that a new server can
         bind while this worker finishes.
         """
-        if self.alive and os.getppid() != self.ppid and not self.is_parent_alive():
-            self.alive = False
-            if self.release_listeners is not None and self.tmp.busy_since:
+        if self.alive and lifeline.await_orphanage(self.lifeline, self.ppid):
+            self.alive = self.is_parent_alive()
+            if self.release_listeners is not None and self.tmp.busy_since and not self.alive:
                 self.release_listeners()
 
     def handle_usr2(self, _sig: int, _frame: FrameType | None) -> None:

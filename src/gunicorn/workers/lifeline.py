@@ -14,11 +14,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
+from time import monotonic, sleep
 from typing import Any
+
+from gunicorn import syscalls
 
 KNOWN = hasattr(fcntl, "F_SETSIG")
 """Whether this system can do it."""
+
+DYING = 1.0
+"""Seconds between the end of the pipe and the moment when the arbiter is no parent any more."""
 
 
 def hold(descriptor: int, log: Any) -> int:
@@ -44,3 +51,23 @@ def send(own: int, signum: int) -> None:
     """Have another signal sent in place of SIGTERM; `own` is what `hold` has returned."""
     if own >= 0:
         fcntl.fcntl(own, fcntl.F_SETSIG, signum)  # type: ignore[attr-defined,unused-ignore] # Linux only
+
+
+def await_orphanage(descriptor: int, parent: int) -> bool:
+    """Whether `parent`, which holds the write end of the pipe `descriptor`, is dead.
+
+    The kernel closes the files of a process that dies first, and gives its children to another
+    later: on a busy machine some milliseconds, for which this waits.
+    """
+    if os.getppid() != parent:
+        return True
+    if descriptor < 0:
+        return False
+    pipe = syscalls.poll()
+    pipe.register(descriptor, 0)
+    if not any(events & select.POLLHUP for _, events in pipe.poll(0)):
+        return False
+    deadline = monotonic() + DYING
+    while os.getppid() == parent and monotonic() < deadline:
+        sleep(0.001)
+    return os.getppid() != parent
