@@ -89,8 +89,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "workers/outbox.py",
         "            if sent == first.nbytes:\n                queue.popleft()\n"
+        "                self.resize(-footprint(first))\n"
         "            else:\n                queue[0] = first[sent:]\n",
-        "            queue.popleft()\n",
+        "            queue.popleft()\n            self.resize(-footprint(first))\n",
         "a slow reader misses parts of a response",
         (
             "tests/hostile/test_refusals.py::test_a_slow_download_does_not_occupy_the_worker",
