@@ -84,6 +84,9 @@ cdef class Request:
     def field_block(self):
         return self.data[self.block_start : self.head_end - 2].decode("latin-1")
 
+    def keep_head_only(self):
+        self.data = self.data[: self.head_end]
+
     path = request_module.Request.path
     query = request_module.Request.query
     headers = request_module.Request.headers

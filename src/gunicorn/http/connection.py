@@ -199,7 +199,12 @@ class HTTPConnection:
             request.body = new_body(LengthDecoder(request.content_length), limit)
         self.state = BODY
         self.awaiting_continue = request.expect_continue and not rest
-        return self.read_body(rest) if rest else None
+        if not rest:
+            return None
+        ready = self.read_body(rest)
+        if ready is None:
+            request.keep_head_only()
+        return ready
 
     def read_body(self, data: bytes) -> Request | None:
         request = self.request

@@ -59,6 +59,9 @@ class Request:
         self.field_block = field_block
         self.head_end = head_end
 
+    def keep_head_only(self) -> None:
+        """Let go of what came in one piece with the head: the body is to be waited for."""
+
     @property
     def path(self) -> str:
         """The path as it was sent, percent-encoding untouched; empty for the target `*`."""

@@ -191,6 +191,11 @@ class ConnectionLife(CallSide):
         else:
             self.close()
 
+    def refuse(self, error: HTTPError) -> None:
+        # Its head goes with it, while the connection stays for a while.
+        self.loop.large_heads.discard(self)
+        super().refuse(error)
+
     def make_way(self) -> None:
         """Close, for others need the place; a request that has come by now is answered first."""
         if self.state == READING and self.http.idle:
@@ -288,6 +293,8 @@ class ConnectionLife(CallSide):
             large = self.outbox.size > self.loop.response_buffer_size
             self.deadline = monotonic() + (SPOOL_AFTER if large else self.loop.timeouts.send)
             self.outbox.settled = not large
+            # Who goes for it is decided elsewhere: this may be a thread of an application.
+            self.loop.large_heads.count(self)
             if self.outbox.is_pressed:
                 self.move_rest()
             return None
@@ -305,6 +312,8 @@ class ConnectionLife(CallSide):
         self.deadline = inf
         now = self.loop.refresh_clock()
         self.request = None
+        if self.loop.large_heads.sizes:
+            self.loop.large_heads.discard(self)
         if response.keep_alive and not self.http.unread_body and self.state != CLOSED:
             self.deadline = now + self.loop.timeouts.keepalive
             self.fresh = True
@@ -336,8 +345,9 @@ class ConnectionLife(CallSide):
                 self.try_to_send(CONTINUE)
             if http.behind:
                 self.leave_turn()
+            self.loop.large_heads.note(self)
         elif http.partial is not None and len(http.partial.data) > SMALL:
-            self.loop.large_heads.note(self, len(http.partial.data))
+            self.loop.large_heads.note(self)
 
     # The rest of a response, and the end
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from gunicorn.http.connection import BODY, BUSY
 from gunicorn.workers.client import LINGER_TIME, LINGERING, READING, SENDING, SPOOL_AFTER
+from gunicorn.workers.room import SMALL
 from gunicorn.workers.spool import SpooledBody
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 SLOW = 3.0
 """Seconds that a client may take for a request head, or a pause, while others are waiting."""
+
+VARIABLE_OVERHEAD = 200
+"""Bytes of memory that a variable of a request takes beside its text."""
 
 NO_ROOM = "too slow while there is no room for what is sent"
 
@@ -77,36 +81,59 @@ def expendable(loop: EventLoop) -> list[ConnectionLife]:
     return [loop.connections[fd] for _, fd in nsmallest(count, slow)]
 
 
-class LargeHeads:
-    """Request heads that are not whole and no longer small, which share `room` with the rest.
+def held_for_head(connection: ConnectionLife) -> int:
+    """Bytes of memory that the head and the trailers of the request at hand take, about."""
+    http = connection.http
+    if http.partial is not None:
+        return len(http.partial.data)
+    request = http.request
+    if request is None:
+        return 0
+    # The bytes that came, and the variables that were made of them.
+    size = 2 * request.head_end + VARIABLE_OVERHEAD * len(request.variables)
+    return size if request.body is None else size + request.body.decoder.held
 
-    Bodies and responses go to files when it is full. Heads do not, so who takes longest makes way.
+
+class LargeHeads:
+    """Request heads and trailers that are not small, which take from `room` like all the rest.
+
+    They do so from their first bytes until the request is over. Bodies and responses go to files
+    when the room is full. Heads do not, so whose client takes longest makes way.
     """
 
     def __init__(self, room: Room) -> None:
         self.room = room
         self.sizes: dict[ConnectionLife, int] = {}
-        self.total = 0
 
-    def note(self, connection: ConnectionLife, size: int) -> None:
-        """The head of `connection` has come to so many bytes; others may have to go for it."""
-        self.total += size - self.sizes.get(connection, 0)
-        self.sizes[connection] = size
-        if self.room.used + self.total > self.room.limit:
+    def note(self, connection: ConnectionLife) -> None:
+        """The client of `connection` is being waited for; others may have to go for its head."""
+        if self.count(connection) and self.room.used > self.room.limit:
             self.shrink()
 
+    def count(self, connection: ConnectionLife) -> bool:
+        """Take from the room what a head comes to by now; False when that is nothing much."""
+        size = held_for_head(connection)
+        if size <= SMALL:
+            self.discard(connection)
+            return False
+        self.room.add(size - self.sizes.get(connection, 0))
+        self.sizes[connection] = size
+        return True
+
     def discard(self, connection: ConnectionLife) -> None:
-        """A connection is closed."""
-        self.total -= self.sizes.pop(connection, 0)
+        """A request is over."""
+        if size := self.sizes.pop(connection, 0):
+            self.room.add(-size)
 
     def shrink(self) -> None:
-        """Refuse those that began first, until there is some room again."""
-        for each in [each for each in self.sizes if each.http.partial is None]:
-            self.discard(each)
+        """Part with those that have kept the worker waiting for longest, until there is room."""
+        for each in list(self.sizes):
+            self.count(each)
         # A part more than it needs, since looking for them has a cost.
-        enough = self.room.limit * 7 // 8 - self.room.used
-        for each in sorted(self.sizes, key=lambda each: each.deadline):
-            if self.total <= enough:
+        enough = self.room.limit * 7 // 8
+        slow = [(since, each) for each in self.sizes if (since := waits_since(each)) is not None]
+        for _, each in sorted(slow, key=lambda entry: entry[0]):
+            if self.room.used <= enough:
                 break
             self.discard(each)
             each.give_up(NO_ROOM)

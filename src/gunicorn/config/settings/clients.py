@@ -129,10 +129,12 @@ SECTION = Section(
             help="""
             How much all connections of a worker keep in memory together, in bytes.
 
-            It counts what clients have sent of bodies that are not complete, and what they have
-            not yet read of responses. When so much is waiting, what comes on top goes to temporary
-            files although it is within `request_buffer_size` or `response_buffer_size`, but for
-            64K a connection, and slow clients with heads larger than that are answered with 408.
+            It counts what clients have sent of bodies that are not complete, what they have not yet
+            read of responses, and heads and trailers above 64K until their request is over. When so
+            much is waiting, what comes on top of bodies and responses goes to temporary files
+            although it is within `request_buffer_size` or `response_buffer_size`, but for 64K a
+            connection, and of clients with such heads or trailers the slowest are answered with
+            408, or cut when they do not read.
             """,
         ),
         Declaration(
