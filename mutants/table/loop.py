@@ -94,8 +94,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            queue.popleft()\n            self.resize(-footprint(first))\n",
         "a slow reader misses parts of a response",
         (
-            "tests/hostile/test_refusals.py::test_a_slow_download_does_not_occupy_the_worker",
-            "tests/hostile/test_bounds_are_given_back.py::test_what_a_full_disk_had_no_place_for",
+            "tests/workers/test_outbox.py::"
+            "test_what_is_added_while_the_first_is_being_sent_comes_behind_it",
         ),
     ),
     Mutation(
@@ -103,7 +103,10 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            file.piece = file.piece[sent:]\n",
         "            file.piece = file.piece[:0]\n",
         "a slow reader misses parts of a file (without sendfile)",
-        ("tests/hostile/test_refusals.py::test_a_slow_download_does_not_occupy_the_worker",),
+        (
+            "tests/workers/test_outbox.py::"
+            "test_a_file_is_sent_whole_whatever_the_kernel_takes_at_a_time",
+        ),
     ),
     Mutation(
         "workers/response_spool.py",

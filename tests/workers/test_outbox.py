@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gunicorn.workers.outbox import Outbox
+from gunicorn.workers.outbox import FileRange, Outbox
 from gunicorn.workers.room import SMALL, Room
 from tests.hostile.measure import memory
 from tests.integration.conftest import Serve, serve
@@ -66,6 +66,23 @@ def test_what_is_added_while_the_first_is_being_sent_comes_behind_it() -> None:
     outbox.flush(0, kernel.send)
     assert kernel.taken == b"ab" + b"c" * 5000 + b"de"
     assert outbox.size == room.used == 0
+
+
+def test_a_file_is_sent_whole_whatever_the_kernel_takes_at_a_time(tmp_path: Path) -> None:
+    """Where it is read and sent, as there is no sendfile."""
+    outbox = Outbox(False, Room(1 << 30))
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 4000)
+    ends: list[tuple[int, bool]] = []
+    with path.open("rb") as file:
+        outbox.add_file(
+            FileRange(file.fileno(), 5, 1_000_000, lambda sent, *, lost: ends.append((sent, lost)))
+        )
+        kernel = Kernel(*[7000] * 200)
+        while outbox:
+            outbox.flush(0, kernel.send)
+    assert kernel.taken == path.read_bytes()[5:1_000_005]
+    assert ends == [(1_000_000, False)]
 
 
 def test_the_last_bytes_of_an_object_keep_all_of_it() -> None:
