@@ -99,16 +99,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         ),
     ),
     Mutation(
-        "workers/outbox.py",
-        "            file.piece = file.piece[sent:]\n",
-        "            file.piece = file.piece[:0]\n",
-        "a slow reader misses parts of a file (without sendfile)",
-        (
-            "tests/workers/test_outbox.py::"
-            "test_a_file_is_sent_whole_whatever_the_kernel_takes_at_a_time",
-        ),
-    ),
-    Mutation(
         "workers/response_spool.py",
         "        if self.backlog(outbox) + len(data) > self.limit:\n            return False\n",
         "",
