@@ -198,7 +198,9 @@ def main() -> None:
         finally:
             print("left over:", server.clean_up())
             print("\n".join(unexpected(server.log())[:20]))
-            Path(f"/tmp/storm-{chosen.worker_class}.log").write_text(server.log())
+            kept = Path(tempfile.gettempdir(), f"storm-{chosen.worker_class}.log")
+            kept.write_text(server.log())
+            print("its log:", kept)
 
 
 def serving(worker_class: str, folder: Path) -> Server:
