@@ -196,8 +196,10 @@ class EventLoop:
     def step(self) -> None:
         """Wait for something to happen, at most until the next tick, and deal with it."""
         line = self.line
+        # Asked for the queue itself, as this is done in every round.
+        queue = line.connections
         try:
-            events = self.poller.poll(0.0 if line else max(self.next_tick - monotonic(), 0.0))
+            events = self.poller.poll(0.0 if queue else max(self.next_tick - monotonic(), 0.0))
         except BaseException as error:
             if not self.survives(error):
                 raise
@@ -206,7 +208,7 @@ class EventLoop:
         line.share = ROUND_SHARE
         self.refresh_clock()
         self.dispatch(events, self.channels)
-        if line:
+        if queue:
             line.serve(self.give_turn)
         if self.flush_access_log is not None:
             self.flush_access_log()
